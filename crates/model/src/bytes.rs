@@ -17,7 +17,9 @@ impl Writer {
 
     /// An empty buffer with room.
     pub fn with_capacity(capacity: usize) -> Self {
-        Writer { bytes: Vec::with_capacity(capacity) }
+        Writer {
+            bytes: Vec::with_capacity(capacity),
+        }
     }
 
     /// What was written.
@@ -65,12 +67,14 @@ impl Writer {
     /// One length byte, then the text. Longer text is cut off by nobody: names are checked when they are made,
     /// and a text over 255 bytes writes the length 255 and makes the structure unreadable, which tests would see.
     pub fn name(&mut self, text: &str) -> &mut Self {
-        self.u8(u8::try_from(text.len()).unwrap_or(u8::MAX)).raw(text.as_bytes())
+        self.u8(u8::try_from(text.len()).unwrap_or(u8::MAX))
+            .raw(text.as_bytes())
     }
 
     /// Four length bytes, then the bytes.
     pub fn blob(&mut self, bytes: &[u8]) -> &mut Self {
-        self.u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX)).raw(bytes)
+        self.u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX))
+            .raw(bytes)
     }
 }
 
@@ -114,7 +118,10 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`Malformed::Short`]; so do all other reads.
     pub fn raw(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
-        let (taken, rest) = self.rest.split_at_checked(count).ok_or(Malformed::Short(self.what))?;
+        let (taken, rest) = self
+            .rest
+            .split_at_checked(count)
+            .ok_or(Malformed::Short(self.what))?;
         self.rest = rest;
         Ok(taken)
     }
@@ -124,7 +131,10 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`Malformed::Short`].
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(Malformed::Short(self.what))?;
+        let (taken, rest) = self
+            .rest
+            .split_first_chunk::<N>()
+            .ok_or(Malformed::Short(self.what))?;
         self.rest = rest;
         Ok(*taken)
     }
@@ -192,6 +202,10 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`Malformed::Trailing`].
     pub fn end(self) -> Result<(), Malformed> {
-        if self.rest.is_empty() { Ok(()) } else { Err(Malformed::Trailing(self.what)) }
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(Malformed::Trailing(self.what))
+        }
     }
 }

@@ -51,7 +51,10 @@ impl FromStr for MessageId {
         let wrong = || NotAnId("message id (POSITION.ORDINAL, as in 1042.3)");
         let (capture, ordinal) = text.split_once('.').ok_or_else(wrong)?;
         let capture = Position(capture.parse().map_err(|_| wrong())?);
-        Ok(MessageId { capture, ordinal: ordinal.parse().map_err(|_| wrong())? })
+        Ok(MessageId {
+            capture,
+            ordinal: ordinal.parse().map_err(|_| wrong())?,
+        })
     }
 }
 
@@ -121,7 +124,10 @@ macro_rules! name_id {
                 if starts && text.len() <= 32 && text.bytes().all(allowed) {
                     Ok($type(text.to_owned()))
                 } else {
-                    Err(NotAnId(concat!($what, " (1 to 32 of a-z, 0-9 and -, starting with a letter)")))
+                    Err(NotAnId(concat!(
+                        $what,
+                        " (1 to 32 of a-z, 0-9 and -, starting with a letter)"
+                    )))
                 }
             }
         }
@@ -142,8 +148,16 @@ macro_rules! name_id {
     };
 }
 
-name_id!(ZoneId, "zone id", "A legal territory with its own ledger, keys and administrators (`us`, `eu`, `cn`).");
-name_id!(ConnectionId, "connection id", "One configured account of a connector.");
+name_id!(
+    ZoneId,
+    "zone id",
+    "A legal territory with its own ledger, keys and administrators (`us`, `eu`, `cn`)."
+);
+name_id!(
+    ConnectionId,
+    "connection id",
+    "One configured account of a connector."
+);
 
 #[cfg(test)]
 mod tests {
@@ -151,14 +165,26 @@ mod tests {
 
     #[test]
     fn a_message_id_reads_back_from_its_text() {
-        let id = MessageId { capture: Position(1042), ordinal: 3 };
+        let id = MessageId {
+            capture: Position(1042),
+            ordinal: 3,
+        };
         assert_eq!("1042.3".parse(), Ok(id));
         assert_eq!(id.to_string(), "1042.3");
     }
 
     #[test]
     fn texts_that_are_no_id_are_refused() {
-        for text in ["", "1042", ".3", "1042.", "1042.-3", "a.b", "1042.3.4", "1042.4294967296"] {
+        for text in [
+            "",
+            "1042",
+            ".3",
+            "1042.",
+            "1042.-3",
+            "a.b",
+            "1042.3.4",
+            "1042.4294967296",
+        ] {
             assert!(text.parse::<MessageId>().is_err(), "{text}");
         }
         for text in ["", "US", "9us", "-us", "a b", "a/b", "ä", &"x".repeat(33)] {

@@ -105,7 +105,10 @@ pub enum TimeCertainty {
 /// What sort of thing a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the names are the definition; docs/reference/parse.md lists them")]
+#[expect(
+    missing_docs,
+    reason = "the names are the definition; docs/reference/parse.md lists them"
+)]
 pub enum ContentKind {
     Text,
     Image,
@@ -237,7 +240,10 @@ pub struct Message<'a> {
 /// What sort of thing happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the names are the definition; docs/reference/parse.md lists them")]
+#[expect(
+    missing_docs,
+    reason = "the names are the definition; docs/reference/parse.md lists them"
+)]
 pub enum EventKind {
     Edit,
     Revoke,

@@ -53,13 +53,20 @@ impl Timestamp {
             return Err(NotATimestamp);
         }
         let number = |from: usize, to: usize| -> Result<i64, NotATimestamp> {
-            let digits = whole.get(from..to).filter(|d| d.bytes().all(|b| b.is_ascii_digit()));
+            let digits = whole
+                .get(from..to)
+                .filter(|d| d.bytes().all(|b| b.is_ascii_digit()));
             digits.and_then(|d| d.parse().ok()).ok_or(NotATimestamp)
         };
         let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
         let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
         let days = days_from_civil(year, month, day);
-        if civil_from_days(days) != (year, u32::try_from(month).unwrap_or(0), u32::try_from(day).unwrap_or(0))
+        if civil_from_days(days)
+            != (
+                year,
+                u32::try_from(month).unwrap_or(0),
+                u32::try_from(day).unwrap_or(0),
+            )
             || hour > 23
             || minute > 59
             || second > 59
@@ -67,7 +74,9 @@ impl Timestamp {
             return Err(NotATimestamp);
         }
         let seconds = days * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second;
-        Ok(Timestamp(seconds * MICROS_PER_SECOND + fraction_micros(fraction)?))
+        Ok(Timestamp(
+            seconds * MICROS_PER_SECOND + fraction_micros(fraction)?,
+        ))
     }
 }
 
@@ -75,7 +84,11 @@ fn fraction_micros(digits: &str) -> Result<i64, NotATimestamp> {
     if digits.len() > 6 || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return Err(NotATimestamp);
     }
-    let value: i64 = if digits.is_empty() { 0 } else { digits.parse().map_err(|_| NotATimestamp)? };
+    let value: i64 = if digits.is_empty() {
+        0
+    } else {
+        digits.parse().map_err(|_| NotATimestamp)?
+    };
     Ok(value * 10_i64.pow(6 - u32::try_from(digits.len()).unwrap_or(6)))
 }
 
@@ -99,9 +112,17 @@ fn civil_from_days(days: i64) -> (i64, u32, u32) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, u32::try_from(month).unwrap_or(0), u32::try_from(day).unwrap_or(0))
+    (
+        year,
+        u32::try_from(month).unwrap_or(0),
+        u32::try_from(day).unwrap_or(0),
+    )
 }
 
 impl fmt::Display for Timestamp {
@@ -111,7 +132,10 @@ impl fmt::Display for Timestamp {
         let (year, month, day) = civil_from_days(seconds.div_euclid(SECONDS_PER_DAY));
         let of_day = seconds.rem_euclid(SECONDS_PER_DAY);
         let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
+        )?;
         if micros != 0 {
             let digits = format!("{micros:06}");
             write!(f, ".{}", digits.trim_end_matches('0'))?;
@@ -141,8 +165,14 @@ mod tests {
     #[test]
     fn known_instants_have_their_known_text() {
         assert_eq!(Timestamp::from_seconds(0).to_string(), "1970-01-01T00:00:00Z");
-        assert_eq!(Timestamp::from_seconds(951_782_400).to_string(), "2000-02-29T00:00:00Z");
-        assert_eq!(Timestamp::from_micros(1_706_696_430_250_000).to_string(), "2024-01-31T10:20:30.25Z");
+        assert_eq!(
+            Timestamp::from_seconds(951_782_400).to_string(),
+            "2000-02-29T00:00:00Z"
+        );
+        assert_eq!(
+            Timestamp::from_micros(1_706_696_430_250_000).to_string(),
+            "2024-01-31T10:20:30.25Z"
+        );
         assert_eq!(Timestamp::from_seconds(-1).to_string(), "1969-12-31T23:59:59Z");
     }
 

@@ -1,0 +1,243 @@
+//! Signed notes and checkpoints.
+//!
+//! Source: C2SP `signed-note` and `tlog-checkpoint` (c2sp.org). Ed25519, signature type 1.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::suite::{self, SealError, SigningKey};
+use crate::tree::Hash;
+
+const ED25519: u8 = 1;
+
+/// A key that signs or verifies notes: the text form is `NAME+KEYID+BASE64`, as C2SP writes verifier keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoteKey {
+    /// Name of the key; for a zone also the origin of its log.
+    pub name: String,
+    /// Ed25519 public key.
+    pub public: [u8; 32],
+}
+
+/// Why a note or key was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoteError {
+    /// Not in the form of a note, checkpoint or key.
+    #[error("not a well-formed {0}")]
+    Form(&'static str),
+    /// No signature by the wanted key.
+    #[error("no signature by this key")]
+    NotSigned,
+    /// A signature by the wanted key that does not match.
+    #[error("the signature does not match")]
+    Signature,
+    /// Another log's.
+    #[error("a checkpoint of another log")]
+    Origin,
+}
+
+impl NoteKey {
+    /// The four bytes that name the key in a signature line.
+    pub fn id(&self) -> [u8; 4] {
+        let digest = suite::sha256_of(&[self.name.as_bytes(), b"\n", &[ED25519], &self.public]);
+        [digest[0], digest[1], digest[2], digest[3]]
+    }
+
+    /// The text form.
+    pub fn encode(&self) -> String {
+        let key = [&[ED25519], self.public.as_slice()].concat();
+        format!(
+            "{}+{}+{}",
+            self.name,
+            suite::hex(&self.id()),
+            STANDARD.encode(key)
+        )
+    }
+
+    /// Reads the text form; a line end is allowed.
+    ///
+    /// # Errors
+    /// [`NoteError::Form`].
+    pub fn decode(text: &str) -> Result<NoteKey, NoteError> {
+        let wrong = NoteError::Form("key (NAME+ID+BASE64)");
+        let mut pieces = text.trim_end_matches('\n').splitn(3, '+');
+        let (Some(name), Some(id), Some(key)) = (pieces.next(), pieces.next(), pieces.next()) else {
+            return Err(wrong);
+        };
+        let key = STANDARD.decode(key).map_err(|_| wrong.clone())?;
+        let (kind, public) = key.split_first().ok_or(wrong.clone())?;
+        let public = <[u8; 32]>::try_from(public).map_err(|_| wrong.clone())?;
+        let key = NoteKey {
+            name: name.to_owned(),
+            public,
+        };
+        let valid = *kind == ED25519 && !name.is_empty() && !name.contains(char::is_whitespace);
+        if valid && suite::hex(&key.id()) == id {
+            Ok(key)
+        } else {
+            Err(wrong)
+        }
+    }
+}
+
+/// The head of a log: its size and root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Which log.
+    pub origin: String,
+    /// How many batches it holds.
+    pub size: u64,
+    /// RFC 6962 root over them.
+    pub root: Hash,
+}
+
+impl Checkpoint {
+    fn text(&self) -> String {
+        format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root))
+    }
+
+    /// The signed note.
+    pub fn sign(&self, key: &SigningKey) -> String {
+        let text = self.text();
+        let name = NoteKey {
+            name: self.origin.clone(),
+            public: key.public(),
+        };
+        let signature = [name.id().as_slice(), key.sign(text.as_bytes()).as_slice()].concat();
+        format!(
+            "{text}\n\u{2014} {} {}\n",
+            self.origin,
+            STANDARD.encode(signature)
+        )
+    }
+
+    /// Reads a signed note. With a key its signature is checked; without one only its form.
+    ///
+    /// # Errors
+    /// [`NoteError`].
+    pub fn open(note: &str, key: Option<&NoteKey>) -> Result<Checkpoint, NoteError> {
+        let (text, signatures) = note.rsplit_once("\n\n").ok_or(NoteError::Form("checkpoint"))?;
+        let checkpoint = Checkpoint::parse(&format!("{text}\n"))?;
+        let lines = signatures
+            .strip_suffix('\n')
+            .ok_or(NoteError::Form("checkpoint"))?;
+        let mut by_key = Vec::new();
+        for line in lines.split('\n') {
+            let (name, signature) = parse_signature(line)?;
+            if key.is_some_and(|key| key.name == name && signature.get(..4) == Some(key.id().as_slice())) {
+                by_key.push(signature);
+            }
+        }
+        let Some(key) = key else { return Ok(checkpoint) };
+        if checkpoint.origin != key.name {
+            return Err(NoteError::Origin);
+        }
+        let signature = by_key.first().ok_or(NoteError::NotSigned)?;
+        suite::verify_signature(
+            &key.public,
+            checkpoint.text().as_bytes(),
+            signature.get(4..).unwrap_or(&[]),
+        )
+        .map_err(|_: SealError| NoteError::Signature)?;
+        Ok(checkpoint)
+    }
+
+    fn parse(text: &str) -> Result<Checkpoint, NoteError> {
+        let wrong = NoteError::Form("checkpoint");
+        let lines: Vec<&str> = text.split('\n').collect();
+        let [origin, size, root, ""] = lines.as_slice() else {
+            return Err(wrong);
+        };
+        let root = STANDARD
+            .decode(root)
+            .ok()
+            .and_then(|root| Hash::try_from(root.as_slice()).ok());
+        let checkpoint = Checkpoint {
+            origin: (*origin).to_owned(),
+            size: size.parse().map_err(|_| wrong.clone())?,
+            root: root.ok_or(wrong.clone())?,
+        };
+        // One text for each checkpoint: no leading zeros, plus signs or other spellings.
+        if checkpoint.text() == text && !origin.is_empty() {
+            Ok(checkpoint)
+        } else {
+            Err(wrong)
+        }
+    }
+}
+
+fn parse_signature(line: &str) -> Result<(&str, Vec<u8>), NoteError> {
+    let wrong = NoteError::Form("signature line");
+    let rest = line.strip_prefix("\u{2014} ").ok_or(wrong.clone())?;
+    let (name, signature) = rest.split_once(' ').ok_or(wrong.clone())?;
+    let signature = STANDARD.decode(signature).map_err(|_| wrong.clone())?;
+    if name.is_empty() || signature.len() < 5 {
+        Err(wrong)
+    } else {
+        Ok((name, signature))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Key;
+
+    fn signed() -> (String, NoteKey, Checkpoint) {
+        let key = SigningKey::from_seed(&Key::from_bytes([3; 32])).unwrap();
+        let name = NoteKey {
+            name: "chancery/us/0a1b2c3d".into(),
+            public: key.public(),
+        };
+        let checkpoint = Checkpoint {
+            origin: name.name.clone(),
+            size: 17,
+            root: [9; 32],
+        };
+        (checkpoint.sign(&key), name, checkpoint)
+    }
+
+    #[test]
+    fn a_checkpoint_opens_with_its_key_and_any_changed_byte_is_noticed() {
+        let (note, key, checkpoint) = signed();
+        assert_eq!(Checkpoint::open(&note, Some(&key)), Ok(checkpoint));
+        for at in 0..note.len() {
+            for bit in 0..7 {
+                let mut changed = note.clone().into_bytes();
+                changed[at] ^= 1 << bit;
+                if let Ok(changed) = String::from_utf8(changed) {
+                    assert!(
+                        Checkpoint::open(&changed, Some(&key)).is_err(),
+                        "byte {at} bit {bit}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_reads_back_from_its_text_and_no_other_text_is_a_key() {
+        let (_, key, _) = signed();
+        let text = key.encode();
+        assert_eq!(NoteKey::decode(&text), Ok(key.clone()));
+        assert_eq!(NoteKey::decode(&format!("{text}\n")), Ok(key));
+        for wrong in [
+            "",
+            "a+b",
+            "a+00000000+AAAA",
+            &text.replace("us", "eu"),
+            &text[..text.len() - 2],
+        ] {
+            assert!(NoteKey::decode(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_with_another_spelling_of_its_size_is_refused() {
+        let (note, _, _) = signed();
+        for other in ["017", "+17", "17 ", "-1", "x"] {
+            let changed = note.replacen("\n17\n", &format!("\n{other}\n"), 1);
+            assert!(Checkpoint::open(&changed, None).is_err(), "{other}");
+        }
+    }
+}
