@@ -1,0 +1,287 @@
+//! JSON read where it lies: every value knows its place in the body, and a repeated key is seen.
+//!
+//! Nothing here copies a value it was not asked for, and nothing grows with the number of elements of a list.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+/// More fields than this in one object are not looked at: the vendor's largest has about thirty, and the search
+/// for repeated keys is quadratic.
+const MAX_FIELDS: usize = 256;
+
+/// Longer values stay in the capture only. A tree of small values takes some twenty times its text.
+const MAX_VALUE_BYTES: usize = 1 << 20;
+
+/// One field of an object.
+pub(super) struct Field<'a> {
+    pub(super) name: Cow<'a, str>,
+    pub(super) value: &'a RawValue,
+}
+
+/// The fields of an object in the order they lie.
+pub(super) struct Object<'a> {
+    fields: Vec<Field<'a>>,
+    /// The value of the first key that came a second time.
+    pub(super) repeated: Option<&'a RawValue>,
+    /// There were more fields than are looked at.
+    pub(super) cut: bool,
+}
+
+impl<'a> Object<'a> {
+    /// The fields of `raw`, or nothing when it is no object.
+    pub(super) fn read(raw: &'a RawValue) -> Option<Self> {
+        if !raw.get().starts_with('{') {
+            return None;
+        }
+        serde_json::from_str(raw.get()).ok()
+    }
+
+    /// The value of a field; `null` counts as absent. Of a repeated key the last, as most readers do.
+    pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
+        let field = self.fields.iter().rev().find(|field| field.name == name)?;
+        (field.value.get() != "null").then_some(field.value)
+    }
+
+    /// Every value given under this name.
+    pub(super) fn all(&self, name: &'static str) -> impl Iterator<Item = &'a RawValue> {
+        self.fields
+            .iter()
+            .filter(move |field| field.name == name)
+            .map(|field| field.value)
+    }
+
+    /// All fields.
+    pub(super) fn fields(&self) -> &[Field<'a>] {
+        &self.fields
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Object<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+                let mut object = Object {
+                    fields: Vec::new(),
+                    repeated: None,
+                    cut: false,
+                };
+                while let Some((Key(name), value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
+                    if object.fields.len() >= MAX_FIELDS {
+                        object.cut = true;
+                        continue;
+                    }
+                    if object.repeated.is_none() && object.fields.iter().any(|field| field.name == name) {
+                        object.repeated = Some(value);
+                    }
+                    object.fields.push(Field { name, value });
+                }
+                Ok(object)
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+/// A key, borrowed where it holds no escapes. A broken surrogate in a key becomes U+FFFD.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Name;
+        impl<'de> Visitor<'de> for Name {
+            type Value = Key<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, name: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(name)))
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(name.to_owned())))
+            }
+
+            fn visit_borrowed_bytes<E: Error>(self, name: &'de [u8]) -> Result<Key<'de>, E> {
+                Ok(Key(String::from_utf8_lossy(name)))
+            }
+
+            fn visit_bytes<E: Error>(self, name: &[u8]) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(String::from_utf8_lossy(name).into_owned())))
+            }
+        }
+        deserializer.deserialize_bytes(Name)
+    }
+}
+
+/// The elements of a list, one at a time: a list of millions is never held as a whole.
+pub(super) struct Elements<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Elements<'a> {
+    /// The elements of `raw`, or nothing when it is no list.
+    pub(super) fn of(raw: &'a RawValue) -> Option<Self> {
+        raw.get().strip_prefix('[').map(|rest| Elements { rest })
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = &'a RawValue;
+
+    fn next(&mut self) -> Option<&'a RawValue> {
+        let rest = self.rest.trim_start_matches([' ', '\t', '\r', '\n', ',']);
+        if rest.starts_with(']') {
+            return None;
+        }
+        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<&'a RawValue>();
+        let element = values.next()?.ok()?;
+        self.rest = rest.get(values.byte_offset()..)?;
+        Some(element)
+    }
+}
+
+/// A JSON string, and whether it had to be repaired.
+pub(super) enum Text<'a> {
+    Whole(Cow<'a, str>),
+    /// It held half a surrogate pair, shown as U+FFFD.
+    Repaired(String),
+    /// It is no string.
+    Not,
+}
+
+/// Reads a JSON string, borrowing it where it holds no escapes.
+pub(super) fn text(raw: &RawValue) -> Text<'_> {
+    let Some(inner) = raw
+        .get()
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+    else {
+        return Text::Not;
+    };
+    if !inner.contains('\\') {
+        return Text::Whole(Cow::Borrowed(inner));
+    }
+    if let Ok(whole) = serde_json::from_str::<String>(raw.get()) {
+        return Text::Whole(Cow::Owned(whole));
+    }
+    match serde_json::from_str::<Key<'_>>(raw.get()) {
+        Ok(Key(repaired)) => Text::Repaired(repaired.into_owned()),
+        Err(_) => Text::Not,
+    }
+}
+
+/// Why a value cannot be shown as details.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unshown {
+    /// Nested deeper than is read.
+    TooDeep,
+    /// Too long to be worth a tree.
+    TooLong,
+    /// A broken surrogate, or a number that is none.
+    BadText,
+}
+
+/// A value as a tree, and whether any object in it repeats a key (the last one is shown).
+pub(super) fn tree(text: &str) -> Result<(Value, bool), Unshown> {
+    if text.len() > MAX_VALUE_BYTES {
+        return Err(Unshown::TooLong);
+    }
+    match serde_json::from_str::<Tree>(text) {
+        Ok(Tree { value, repeated }) => Ok((value, repeated)),
+        Err(error) if error.to_string().starts_with("recursion limit") => Err(Unshown::TooDeep),
+        Err(_) => Err(Unshown::BadText),
+    }
+}
+
+/// A value that remembers whether a key was repeated; `serde_json::Value` forgets it.
+struct Tree {
+    value: Value,
+    repeated: bool,
+}
+
+impl From<Value> for Tree {
+    fn from(value: Value) -> Self {
+        Tree {
+            value,
+            repeated: false,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Branch)
+    }
+}
+
+struct Branch;
+
+impl<'de> Visitor<'de> for Branch {
+    type Value = Tree;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Tree, E> {
+        Ok(Value::from(value).into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Tree, E> {
+        Ok(Value::from(value).into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Tree, E> {
+        Ok(Value::from(value).into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Tree, E> {
+        Ok(Value::from(value).into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Tree, E> {
+        Ok(Value::from(value).into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Tree, E> {
+        Ok(Value::Null.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Tree, A::Error> {
+        let (mut list, mut repeated) = (Vec::new(), false);
+        while let Some(element) = seq.next_element::<Tree>()? {
+            repeated |= element.repeated;
+            list.push(element.value);
+        }
+        Ok(Tree {
+            value: Value::Array(list),
+            repeated,
+        })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree, A::Error> {
+        let (mut fields, mut repeated) = (Map::new(), false);
+        while let Some((Key(name), field)) = map.next_entry::<Key<'_>, Tree>()? {
+            repeated |= field.repeated;
+            repeated |= fields.insert(name.into_owned(), field.value).is_some();
+        }
+        Ok(Tree {
+            value: Value::Object(fields),
+            repeated,
+        })
+    }
+}

@@ -1,0 +1,221 @@
+//! WhatsApp Business Platform (Cloud API): webhooks of a business account.
+//!
+//! Facts about the vendor's format are on [`WhatsappCloud`]'s page (`about`); each file here reads one subject.
+
+mod about;
+mod accounts;
+mod bodies;
+mod calls;
+mod envelope;
+mod fetch;
+mod groups;
+mod history;
+mod json;
+mod media;
+mod messages;
+mod people;
+mod signature;
+mod statuses;
+mod system;
+mod walk;
+
+use std::io::{self, Read as _, SeekFrom};
+
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+use crate::{
+    About, Admission, Connector, Door, Fetch, FetchAnswer, FetchStep, Input, NotRecognized, ParseOptions,
+    Refused, Report, Request, SecretName, Secrets, Settings, Sink, Span,
+};
+use walk::Walk;
+
+/// The vendor says up to 3 MB; a history may be longer, and a file of collected bodies longer still.
+const MAX_BODY_BYTES: u64 = 64 << 20;
+
+/// Enough to see what a file is.
+const LOOK_BYTES: u64 = 64 << 10;
+
+const BOM: &str = "\u{feff}";
+
+/// Webhooks of the WhatsApp Business Platform.
+pub struct WhatsappCloud;
+
+impl Connector for WhatsappCloud {
+    fn id(&self) -> &'static str {
+        "whatsapp-cloud"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn about(&self) -> &'static About {
+        &about::ABOUT
+    }
+
+    fn door(&self) -> Door {
+        Door::Webhook {
+            required: &[
+                SecretName {
+                    name: signature::APP_SECRET,
+                    help: "App secret (App dashboard > App settings > Basic). Several when several apps or \
+                           partners deliver here.",
+                    several: true,
+                },
+                SecretName {
+                    name: signature::VERIFY_TOKEN,
+                    help: "Any text, entered again under WhatsApp > Configuration > Webhook > Verify token.",
+                    several: false,
+                },
+            ],
+            optional: &[SecretName {
+                name: fetch::ACCESS_TOKEN,
+                help: "System user token with whatsapp_business_messaging, to fetch files. Without it no file is \
+                       fetched.",
+                several: false,
+            }],
+            settings: fetch::SETTINGS,
+        }
+    }
+
+    fn admit(&self, request: &Request<'_>, secrets: &Secrets) -> Result<Admission, Refused> {
+        signature::admit(request, secrets)
+    }
+
+    fn recognize(&self, input: &mut dyn Input, _options: &ParseOptions) -> Result<(), NotRecognized> {
+        let mut start = Vec::new();
+        input.seek(SeekFrom::Start(0))?;
+        input.take(LOOK_BYTES).read_to_end(&mut start)?;
+        let wrong = |found| {
+            Err(NotRecognized::Wrong {
+                found,
+                expected: "a webhook body: a JSON object with `object` and `entry`",
+            })
+        };
+        let text = String::from_utf8_lossy(&start);
+        let text = text.trim_start_matches(BOM).trim_ascii_start();
+        match text.bytes().next() {
+            None => wrong("the file is empty"),
+            Some(b'{' | b'[') if text.contains("\"entry\"") => Ok(()),
+            Some(b'{' | b'[') => wrong("the file is JSON without `entry`"),
+            Some(b'P') if start.starts_with(b"PK\x03\x04") => wrong("the file is a zip archive"),
+            Some(_) => wrong("the file is not JSON"),
+        }
+    }
+
+    fn parse(
+        &self,
+        input: &mut dyn Input,
+        _options: &ParseOptions,
+        sink: &mut dyn Sink,
+    ) -> io::Result<Report> {
+        let mut bytes = Zeroizing::new(Vec::new());
+        input.seek(SeekFrom::Start(0))?;
+        input.take(MAX_BODY_BYTES + 1).read_to_end(&mut bytes)?;
+        let too_large = u64::try_from(bytes.len()).is_ok_and(|len| len > MAX_BODY_BYTES);
+        let report = Report {
+            connector: self.id().to_owned(),
+            connector_version: self.version(),
+            ..Report::default()
+        };
+        let readable = match std::str::from_utf8(&bytes) {
+            Ok(text) => text,
+            Err(error) => bytes
+                .get(..error.valid_up_to())
+                .map_or("", |valid| std::str::from_utf8(valid).unwrap_or_default()),
+        };
+        let mut walk = Walk::new(readable, sink, report);
+        if too_large {
+            walk.problem_at(
+                Span {
+                    stream: 0,
+                    offset: 0,
+                    len: 0,
+                },
+                "too-large",
+                "the body is longer than 64 MiB",
+            )?;
+        } else {
+            bodies_in(&mut walk, readable, readable.len() == bytes.len())?;
+        }
+        Ok(walk.report)
+    }
+
+    fn fetch_first(&self, fetch: &Fetch, settings: &Settings) -> FetchStep {
+        fetch::first(fetch, settings)
+    }
+
+    fn fetch_next(
+        &self,
+        fetch: &Fetch,
+        settings: &Settings,
+        step: u32,
+        answer: &FetchAnswer<'_>,
+    ) -> FetchStep {
+        fetch::next(fetch, settings, step, answer)
+    }
+}
+
+/// Reads one body, or several one after another (JSON Lines).
+fn bodies_in<'a>(walk: &mut Walk<'a, '_>, text: &'a str, whole: bool) -> io::Result<()> {
+    let mut at = text.len() - text.trim_start_matches(BOM).len();
+    loop {
+        let rest = text.get(at..).unwrap_or("");
+        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<&'a RawValue>();
+        let broken = loop {
+            match values.next() {
+                Some(Ok(raw)) => envelope::body(walk, raw)?,
+                Some(Err(error)) => break Some(error),
+                None => break None,
+            }
+        };
+        let Some(error) = broken else { break };
+        let place = at + place_of(rest, &error).max(values.byte_offset());
+        if whole || !error.is_eof() {
+            not_json(walk, place)?;
+        }
+        // A broken line of a collection does not take the others with it. Only a line that begins with `{` or `[`
+        // can be one; the lines of a body laid out for reading are indented.
+        let after = text.get(place..).unwrap_or("");
+        match after
+            .match_indices('\n')
+            .find(|(n, _)| after.get(n + 1..).is_some_and(|l| l.starts_with(['{', '['])))
+        {
+            Some((newline, _)) if !error.is_eof() => at = place + newline + 1,
+            _ => return Ok(()),
+        }
+    }
+    if !whole || text.trim_start_matches(BOM).trim_ascii().is_empty() {
+        not_json(walk, text.len())?;
+    }
+    Ok(())
+}
+
+/// Byte offset of a syntax error, which is told as line and column.
+fn place_of(text: &str, error: &serde_json::Error) -> usize {
+    let lines_before = error.line().saturating_sub(1);
+    let start = match lines_before.checked_sub(1) {
+        None => 0,
+        Some(last) => text
+            .match_indices('\n')
+            .nth(last)
+            .map_or(text.len(), |(newline, _)| newline + 1),
+    };
+    let place = start
+        .saturating_add(error.column().saturating_sub(1))
+        .min(text.len());
+    (0..=place)
+        .rev()
+        .find(|&place| text.is_char_boundary(place))
+        .unwrap_or(0)
+}
+
+fn not_json(walk: &mut Walk<'_, '_>, place: usize) -> io::Result<()> {
+    let span = Span {
+        stream: 0,
+        offset: u64::try_from(place).unwrap_or(0),
+        len: 0,
+    };
+    walk.problem_at(span, "not-json", "from here on the bytes are not JSON in UTF-8")
+}

@@ -1,0 +1,225 @@
+//! Who is who: ids told apart by their form, names found by id, conversations named after the other side.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::io;
+
+use model::Content;
+use model::record::{Conversation, ConversationShape, Identifier, Participant};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::json::{Elements, Object};
+use super::walk::{Shown, Walk};
+
+/// Contact cards remembered for one `value`; a delivery of the vendor's holds a handful.
+const MAX_CARDS: usize = 10_000;
+
+/// Which sort of id a value is, decided by its form alone: gateways put any of them into any field.
+pub(super) fn identifier<'a>(value: Cow<'a, str>) -> Option<Identifier<'a>> {
+    if value.is_empty() {
+        return None;
+    }
+    if let Some(digits) = phone(&value) {
+        return Some(Identifier {
+            kind: "phone".into(),
+            value: Content::new(digits.into_owned()),
+        });
+    }
+    let kind = match scoped(&value) {
+        Some(true) => "parent_bsuid",
+        Some(false) => "bsuid",
+        None => "whatsapp_id",
+    };
+    Some(Identifier {
+        kind: kind.into(),
+        value: Content::new(value),
+    })
+}
+
+/// The digits of a telephone number as the vendor writes it (`16505551234`, `+1 650-555-1234`).
+pub(super) fn phone(value: &str) -> Option<Cow<'_, str>> {
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    let plain = value.bytes().all(|b| b.is_ascii_digit() || b"+ -()".contains(&b));
+    if !plain || !(5..=15).contains(&digits) {
+        return None;
+    }
+    Some(if digits == value.len() {
+        Cow::Borrowed(value)
+    } else {
+        Cow::Owned(value.chars().filter(char::is_ascii_digit).collect())
+    })
+}
+
+/// Whether a value is a business-scoped id (`US.13491208655302741918`), and if so of a whole portfolio (`US.ENT.…`).
+fn scoped(value: &str) -> Option<bool> {
+    let (country, rest) = value.split_once('.')?;
+    if country.len() != 2 || !country.bytes().all(|b| b.is_ascii_uppercase()) {
+        return None;
+    }
+    let (parent, id) = rest.strip_prefix("ENT.").map_or((false, rest), |id| (true, id));
+    let formed = (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric());
+    formed.then_some(parent)
+}
+
+/// Adds an id unless it is there.
+pub(super) fn add<'a>(person: &mut Participant<'a>, id: Option<Identifier<'a>>) {
+    if let Some(id) = id.filter(|id| !person.ids.contains(id)) {
+        person.ids.push(id);
+    }
+}
+
+/// The ids in the named fields of an object. An id of no known form is kept, with a problem.
+pub(super) fn named<'a>(
+    walk: &mut Walk<'a, '_>,
+    object: &Object<'a>,
+    fields: &[&str],
+) -> io::Result<Participant<'a>> {
+    let mut person = Participant::default();
+    for name in fields {
+        let Some(value) = walk.text(object, name)? else {
+            continue;
+        };
+        let id = identifier(value);
+        if let (Some(raw), Some("whatsapp_id")) = (object.get(name), id.as_ref().map(|id| &*id.kind)) {
+            walk.problem(
+                "unknown-id-form",
+                "an id is neither a number nor business-scoped",
+                raw,
+            )?;
+        }
+        add(&mut person, id);
+    }
+    Ok(person)
+}
+
+/// Someone, if anything is known of them.
+pub(super) fn someone(person: Participant<'_>) -> Option<Participant<'_>> {
+    (person.name.is_some() || !person.ids.is_empty()).then_some(person)
+}
+
+/// The conversation with this person alone: named by phone, else by the narrowest id there is.
+pub(super) fn direct<'a>(person: &Participant<'a>) -> Option<Conversation<'a>> {
+    let of = |kind: &str| person.ids.iter().find(|id| id.kind == kind);
+    let id = of("phone")
+        .or_else(|| of("bsuid"))
+        .or_else(|| of("parent_bsuid"))
+        .or_else(|| of("whatsapp_id"))?;
+    Some(Conversation {
+        id: Some(id.value.clone()),
+        title: None,
+        shape: ConversationShape::Direct,
+    })
+}
+
+/// The group with this id.
+pub(super) fn group(id: Cow<'_, str>) -> Conversation<'_> {
+    Conversation {
+        id: Some(Content::new(id)),
+        title: None,
+        shape: ConversationShape::Group,
+    }
+}
+
+/// Ids as details show them.
+pub(super) fn shown(ids: &[Identifier<'_>]) -> Value {
+    let one = |id: &Identifier<'_>| serde_json::json!({"kind": id.kind, "value": id.value.reveal()});
+    ids.iter().map(one).collect()
+}
+
+/// The contact cards of one `value`, found by any id they hold.
+#[derive(Default)]
+pub(super) struct Cards<'a> {
+    people: Vec<Participant<'a>>,
+    by_id: HashMap<Content<'a>, usize>,
+}
+
+impl<'a> Cards<'a> {
+    /// Reads the cards without saying anything: [`card`] does when it comes to each in its order.
+    pub(super) fn read(walk: &mut Walk<'a, '_>, raw: &'a RawValue, cards: &mut Cards<'a>) -> io::Result<()> {
+        for element in Elements::of(raw).into_iter().flatten() {
+            if cards.people.len() >= MAX_CARDS {
+                walk.problem(
+                    "too-many-contacts",
+                    "not all contact cards are used for names",
+                    element,
+                )?;
+                break;
+            }
+            let Some(object) = Object::read(element) else {
+                continue;
+            };
+            let Some(person) = someone(quiet_card(&object)) else {
+                continue;
+            };
+            for id in &person.ids {
+                cards.by_id.insert(id.value.clone(), cards.people.len());
+            }
+            cards.people.push(person);
+        }
+        Ok(())
+    }
+
+    /// The same person with what their card adds: name, user name, further ids.
+    pub(super) fn complete(&self, mut person: Participant<'a>) -> Participant<'a> {
+        let place = person.ids.iter().find_map(|id| self.by_id.get(&id.value));
+        if let Some(card) = place.and_then(|&place| self.people.get(place)) {
+            person.name = person.name.or_else(|| card.name.clone());
+            card.ids.iter().for_each(|id| add(&mut person, Some(id.clone())));
+        }
+        person
+    }
+}
+
+const CARD_IDS: &[&str] = &["wa_id", "user_id", "parent_user_id"];
+
+fn quiet_card<'a>(object: &Object<'a>) -> Participant<'a> {
+    let text = |object: &Object<'a>, name: &str| match object.get(name).map(super::json::text) {
+        Some(super::json::Text::Whole(text)) if !text.is_empty() => Some(text),
+        _ => None,
+    };
+    let mut person = Participant::default();
+    for name in CARD_IDS {
+        add(&mut person, text(object, name).and_then(identifier));
+    }
+    if let Some(profile) = object.get("profile").and_then(Object::read) {
+        person.name = text(&profile, "name").map(Content::new);
+        add(&mut person, text(&profile, "username").map(username));
+    }
+    person
+}
+
+/// A name the person chose, as it is written.
+pub(super) fn username(value: Cow<'_, str>) -> Identifier<'_> {
+    Identifier {
+        kind: "username".into(),
+        value: Content::new(value),
+    }
+}
+
+/// Gives one contact card as bytes that belong to its person.
+pub(super) fn card<'a>(walk: &mut Walk<'a, '_>, raw: &'a RawValue, alone: bool) -> io::Result<()> {
+    let Some(object) = walk.object(raw)? else {
+        return walk.lost("wrong-type", "a contact card is not an object", raw);
+    };
+    let mut person = named(walk, &object, CARD_IDS)?;
+    let mut ignored = Shown::default();
+    if let Some(profile) = walk.object_in(&object, "profile")? {
+        person.name = walk.content(&profile, "name")?;
+        add(&mut person, walk.text(&profile, "username")?.map(username));
+        let known: &[&str] = &["name", "username", "country_code"];
+        walk.show_unknown(&mut ignored, &profile, "profile", &[known])?;
+    }
+    let known: &[&str] = &["profile", "identity_key_hash"];
+    walk.show_unknown(&mut ignored, &object, "contact", &[CARD_IDS, known])?;
+    let conversation = if alone { direct(&person) } else { None };
+    walk.belongs(raw, conversation.as_ref(), someone(person).as_ref())
+}
+
+/// The vendor's id of one of the company's numbers: digits, but no number to call.
+pub(super) fn phone_number_id(value: Cow<'_, str>) -> Identifier<'_> {
+    Identifier {
+        kind: "phone_number_id".into(),
+        value: Content::new(value),
+    }
+}

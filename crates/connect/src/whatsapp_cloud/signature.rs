@@ -1,0 +1,131 @@
+//! The handshake and the signature, over raw bytes.
+
+use std::borrow::Cow;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::hmac;
+
+use crate::{Admission, Refused, Reply, Request, Secrets, Verdict};
+
+/// Names of the secrets.
+pub(super) const APP_SECRET: &str = "app-secret";
+/// See [`APP_SECRET`].
+pub(super) const VERIFY_TOKEN: &str = "verify-token";
+
+const HEADERS: &[&str] = &["content-type", "x-hub-signature-256", "user-agent"];
+/// The vendor's challenges are short numbers; nobody needs us to echo a book.
+const MAX_CHALLENGE_BYTES: usize = 1_024;
+
+/// Decides about one request.
+pub(super) fn admit(request: &Request<'_>, secrets: &Secrets) -> Result<Admission, Refused> {
+    match request.method {
+        "GET" => handshake(request.query, secrets),
+        "POST" => delivery(request, secrets),
+        _ => Err(Refused::Method),
+    }
+}
+
+/// The vendor asks whether this address is ours. The request is not signed: the token is the proof.
+fn handshake(query: &str, secrets: &Secrets) -> Result<Admission, Refused> {
+    let mode = parameter(query, "hub.mode").ok_or(Refused::HandshakeIncomplete)?;
+    let token = parameter(query, "hub.verify_token").ok_or(Refused::HandshakeIncomplete)?;
+    let challenge = parameter(query, "hub.challenge").ok_or(Refused::HandshakeIncomplete)?;
+    if &*mode != b"subscribe" || challenge.is_empty() || challenge.len() > MAX_CHALLENGE_BYTES {
+        return Err(Refused::HandshakeIncomplete);
+    }
+    let mut configured = secrets
+        .all(VERIFY_TOKEN)
+        .iter()
+        .filter(|secret| !secret.is_empty())
+        .peekable();
+    if configured.peek().is_none() {
+        return Err(Refused::NoSecret);
+    }
+    if !configured.any(|secret| verify_slices_are_equal(secret, &token).is_ok()) {
+        return Err(Refused::TokenMismatch);
+    }
+    Ok(Admission::Answer(Reply {
+        content_type: "text/plain",
+        body: challenge.into_owned(),
+    }))
+}
+
+/// The value of a query parameter that stands there exactly once, decoded.
+fn parameter<'a>(query: &'a str, name: &str) -> Option<Cow<'a, [u8]>> {
+    let mut values = query
+        .split('&')
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .filter(|(key, _)| decoded(key).is_some_and(|key| &*key == name.as_bytes()))
+        .map(|(_, value)| value);
+    let value = values.next()?;
+    if values.next().is_some() {
+        return None;
+    }
+    decoded(value)
+}
+
+/// Percent-decoding with `+` for a blank; nothing when an escape is broken.
+fn decoded(text: &str) -> Option<Cow<'_, [u8]>> {
+    if !text.contains(['%', '+']) {
+        return Some(Cow::Borrowed(text.as_bytes()));
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => nibble(rest.next()?)? << 4 | nibble(rest.next()?)?,
+            byte => byte,
+        });
+    }
+    Some(Cow::Owned(bytes))
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
+}
+
+/// A delivery is proved by its signature alone: the body is not looked at.
+fn delivery(request: &Request<'_>, secrets: &Secrets) -> Result<Admission, Refused> {
+    let header = request
+        .header("x-hub-signature-256")
+        .ok_or(Refused::SignatureMissing)?;
+    let tag = header
+        .strip_prefix(b"sha256=")
+        .and_then(unhex)
+        .ok_or(Refused::SignatureMalformed)?;
+    let all = secrets.all(APP_SECRET);
+    if all.iter().all(|secret| secret.is_empty()) {
+        return Err(Refused::NoSecret);
+    }
+    let matching = all.iter().position(|secret| {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        !secret.is_empty() && hmac::verify(&key, request.body, &tag).is_ok()
+    });
+    let secret = matching
+        .and_then(|place| u8::try_from(place).ok())
+        .ok_or(Refused::SignatureMismatch)?;
+    Ok(Admission::Keep {
+        verdict: Verdict::Signature { secret },
+        headers: HEADERS,
+        reply: Reply {
+            content_type: "text/plain",
+            body: Vec::new(),
+        },
+    })
+}
+
+/// 64 lower-case hex digits, the one form the vendor writes: two spellings of a signature would be one too many.
+fn unhex(digits: &[u8]) -> Option<[u8; 32]> {
+    let mut tag = [0; 32];
+    if digits.len() != 2 * tag.len() || digits.iter().any(u8::is_ascii_uppercase) {
+        return None;
+    }
+    for (byte, pair) in tag.iter_mut().zip(digits.chunks_exact(2)) {
+        let &[high, low] = pair else { return None };
+        *byte = nibble(high)? << 4 | nibble(low)?;
+    }
+    Some(tag)
+}
