@@ -1,4 +1,5 @@
 //! Replays the stored fuzz inputs, and makes the ones that are too large to store.
+#![cfg(test)]
 
 #[path = "../../../fuzz/bodies/connect.rs"]
 mod bodies;

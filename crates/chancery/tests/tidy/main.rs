@@ -2,6 +2,7 @@
 //!
 //! Each rule is a table with a reason in every row; a failure says what to do. A line that must break a rule
 //! of [`sources`] carries, on itself or on the line before, `tidy: allow RULE: why`.
+#![cfg(test)]
 
 mod crates;
 mod docs;
