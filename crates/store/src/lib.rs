@@ -1,1 +1,16 @@
-//! Being written.
+//! Where things are kept: the ledger's segments and log, the key store, the catalogue.
+//!
+//! For: durability. What this crate says is stored survives a crash at any moment.
+//!
+//! Never: opening sealed content, deciding anything, HTTP. The only crate with SQL.
+//!
+//! To add a back end: one concrete type that chooses inside [`ledger::Ledger`] or [`catalogue::Catalogue`], opened from
+//! its URL in one place, and one line in the contract suite (`tests/contract.rs`) that runs all of it.
+
+pub mod catalogue;
+pub mod failpoint;
+pub mod folder;
+pub mod keystore;
+pub mod ledger;
+
+pub use folder::StoreError;

@@ -1,0 +1,41 @@
+//! Named places at which a test build kills its own process, as `kill -9` would, to prove what survives.
+//!
+//! A build without debug assertions has none of them.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+static ARMED: OnceLock<(String, AtomicU64)> = OnceLock::new();
+
+/// Arms one place: the process dies when it is reached for the `count`-th time. Only the first call counts.
+pub fn arm(name: &str, count: u64) {
+    drop(ARMED.set((name.to_owned(), AtomicU64::new(count))));
+}
+
+/// All places, so that a test can visit each.
+pub const NAMES: &[&str] = &[
+    "group-half-written",
+    "group-written",
+    "group-durable",
+    "segment-rolled",
+    "segment-footer-written",
+    "tiles-written",
+    "checkpoint-written",
+    "keystore-appended",
+    "normalized-entries",
+    "normalized-catalogue",
+];
+
+/// Dies here when this place is armed and its count is reached.
+pub fn hit(name: &str) {
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    if let Some((armed, left)) = ARMED.get()
+        && armed == name
+        && left.fetch_sub(1, Ordering::SeqCst) == 1
+    {
+        // SIGKILL to ourselves: nothing is flushed, no destructor runs.
+        drop(rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL));
+    }
+}

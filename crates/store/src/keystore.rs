@@ -1,0 +1,241 @@
+//! The key store's file: the ring of `seal::keyring`, durably, with a second copy elsewhere.
+//!
+//! Its own file, never in write-once storage, so that what is destroyed is gone. A second copy (another disk, another
+//! host's mount) is written before anything relies on a new secret; without one an intake epoch's private key is kept,
+//! because losing the only copy of the ring would lose the record.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use model::{KeyId, Position, ZoneId};
+use seal::Key;
+use seal::keyring::{Keyring, Label, PassphraseCost, Record, SecretKind, Unlock};
+use zeroize::Zeroizing;
+
+use crate::failpoint;
+use crate::folder::{self, StoreError};
+
+/// Longest key store that is read: some ten million secrets.
+const FILE_BYTES_MAX: u64 = 2 << 30;
+
+/// The opened key store.
+pub struct KeyStore {
+    path: PathBuf,
+    copy: Option<PathBuf>,
+    file: File,
+    length: u64,
+    ring: Keyring,
+    /// A write failed: the ring in memory may be ahead of the file.
+    failed: bool,
+}
+
+impl KeyStore {
+    /// Makes a new key store.
+    ///
+    /// # Errors
+    /// [`StoreError::Keyring`] for a weak passphrase; [`StoreError::Io`].
+    pub fn create(
+        path: &Path,
+        zone: ZoneId,
+        unlock: &Unlock<'_>,
+        cost: PassphraseCost,
+    ) -> Result<KeyStore, StoreError> {
+        let (ring, bytes) = Keyring::create(zone, unlock, cost)?;
+        folder::write_file(path, &bytes)?;
+        path.parent().map_or(Ok(()), folder::sync_folder)?;
+        let file = folder::create_file(path, false)?;
+        let length = bytes.len() as u64;
+        Ok(KeyStore { path: path.to_owned(), copy: None, file, length, ring, failed: false })
+    }
+
+    /// Opens a key store. An append that a crash cut short is cut off: it was never relied on.
+    ///
+    /// # Errors
+    /// [`StoreError::Keyring`] for a wrong passphrase or an altered file.
+    pub fn open(path: &Path, unlock: &Unlock<'_>, copy: Option<PathBuf>) -> Result<KeyStore, StoreError> {
+        let bytes = Zeroizing::new(folder::read_file(path, FILE_BYTES_MAX)?);
+        let opened = Keyring::open(&bytes, unlock)?;
+        let file = folder::create_file(path, false)?;
+        let length = opened.covered_bytes as u64;
+        if opened.covered_bytes < bytes.len() {
+            file.set_len(length).and_then(|()| file.sync_all()).map_err(StoreError::io("cutting", path))?;
+        }
+        let store = KeyStore { path: path.to_owned(), copy, file, length, ring: opened.ring, failed: false };
+        store.write_copy()?;
+        Ok(store)
+    }
+
+    /// Checks the file without changing it: whether all of it is as it was written.
+    ///
+    /// # Errors
+    /// [`StoreError::Keyring`]; [`StoreError::Damaged`] for a torn end.
+    pub fn check(path: &Path, unlock: &Unlock<'_>) -> Result<u64, StoreError> {
+        let bytes = Zeroizing::new(folder::read_file(path, FILE_BYTES_MAX)?);
+        let opened = Keyring::open(&bytes, unlock)?;
+        if opened.covered_bytes < bytes.len() {
+            let place = format!("key store at byte {}", opened.covered_bytes);
+            return Err(StoreError::damaged(place, "its last record is incomplete"));
+        }
+        Ok(opened.ring.all().count() as u64)
+    }
+
+    /// The ring.
+    pub fn ring(&self) -> &Keyring {
+        &self.ring
+    }
+
+    /// Whether a second copy is kept.
+    pub fn has_copy(&self) -> bool {
+        self.copy.is_some()
+    }
+
+    /// Appends records and makes them durable here and in the second copy.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]; [`StoreError::Stopped`] after an earlier failure.
+    pub fn append(&mut self, records: Vec<Record>) -> Result<(), StoreError> {
+        if self.failed {
+            return Err(StoreError::Stopped);
+        }
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.failed = true;
+        let mut bytes = Vec::new();
+        for record in records {
+            bytes.extend(self.ring.append(record)?);
+        }
+        self.file
+            .write_all_at(&bytes, self.length)
+            .and_then(|()| self.file.sync_data())
+            .map_err(StoreError::io("writing", &self.path))?;
+        failpoint::hit("keystore-appended");
+        self.append_copy(&bytes)?;
+        self.length += bytes.len() as u64;
+        self.failed = false;
+        Ok(())
+    }
+
+    /// The living secret with this label, made when there is none. `at` is the ledger's head.
+    ///
+    /// # Errors
+    /// As [`KeyStore::append`].
+    pub fn secret(&mut self, kind: SecretKind, label: &Label, at: Position) -> Result<KeyId, StoreError> {
+        if let Some(id) = self.ring.find(kind, label) {
+            return Ok(id);
+        }
+        let id = KeyId(seal::suite::random()?);
+        let record = Record::Secret { id, kind, label: *label, at, secret: Key::random()? };
+        self.append(vec![record])?;
+        Ok(id)
+    }
+
+    /// Makes all missing secrets of a list with one write.
+    ///
+    /// # Errors
+    /// As [`KeyStore::append`].
+    pub fn ensure(&mut self, wanted: &[(SecretKind, Label)], at: Position) -> Result<(), StoreError> {
+        let mut fresh = Vec::new();
+        let mut seen = std::collections::HashSet::new();
+        for (kind, label) in wanted {
+            if self.ring.find(*kind, label).is_none() && seen.insert((*kind, *label)) {
+                let id = KeyId(seal::suite::random()?);
+                fresh.push(Record::Secret { id, kind: *kind, label: *label, at, secret: Key::random()? });
+            }
+        }
+        self.append(fresh)
+    }
+
+    /// Destroys secrets: the file is written anew without them, here and in the second copy.
+    ///
+    /// # Errors
+    /// As [`KeyStore::append`].
+    pub fn destroy(&mut self, ids: &[KeyId], at: Position) -> Result<(), StoreError> {
+        if self.failed {
+            return Err(StoreError::Stopped);
+        }
+        self.failed = true;
+        for id in ids {
+            if let Some(held) = self.ring.held(*id).filter(|held| held.secret.is_some()) {
+                let record = Record::Destroyed { id: *id, kind: held.kind, label: held.label, at };
+                self.ring.append(record)?;
+            }
+        }
+        let bytes = self.ring.rewrite()?;
+        folder::replace_file(&self.path, &bytes)?;
+        self.file = folder::create_file(&self.path, false)?;
+        self.length = bytes.len() as u64;
+        self.failed = false;
+        self.write_copy()
+    }
+
+    fn append_copy(&self, bytes: &[u8]) -> Result<(), StoreError> {
+        let Some(copy) = &self.copy else { return Ok(()) };
+        let io = StoreError::io("writing the second copy of the key store to", copy);
+        let write = || {
+            let file = std::fs::OpenOptions::new().write(true).open(copy)?;
+            file.write_all_at(bytes, self.length)?;
+            file.sync_data()
+        };
+        write().map_err(io)
+    }
+
+    fn write_copy(&self) -> Result<(), StoreError> {
+        let Some(copy) = &self.copy else { return Ok(()) };
+        let bytes = folder::read_file(&self.path, FILE_BYTES_MAX)?;
+        folder::replace_file(copy, &bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUICK: PassphraseCost = PassphraseCost { memory_kib: 64, passes: 1 };
+    const LABEL: Label = [7; 16];
+
+    #[test]
+    fn secrets_survive_reopening_and_a_destroyed_one_is_in_neither_copy() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, copy) = (folder.path().join("keys"), folder.path().join("copy"));
+        let unlock = Unlock::Passphrase(b"correct");
+        drop(KeyStore::create(&path, "us".parse().unwrap(), &unlock, QUICK).unwrap());
+        let mut store = KeyStore::open(&path, &unlock, Some(copy.clone())).unwrap();
+        let id = store.secret(SecretKind::Person, &LABEL, Position(1)).unwrap();
+        assert_eq!(store.secret(SecretKind::Person, &LABEL, Position(2)).unwrap(), id);
+        drop(store);
+        assert_eq!(std::fs::read(&path).unwrap(), std::fs::read(&copy).unwrap());
+        let mut store = KeyStore::open(&path, &unlock, Some(copy.clone())).unwrap();
+        assert!(store.ring().secret(id).is_some());
+        store.destroy(&[id], Position(3)).unwrap();
+        for file in [&path, &copy] {
+            let again = KeyStore::open(file, &unlock, None).unwrap();
+            assert!(again.ring().secret(id).is_none());
+            assert!(again.ring().held(id).is_some());
+        }
+        assert_ne!(store.secret(SecretKind::Person, &LABEL, Position(4)).unwrap(), id);
+    }
+
+    #[test]
+    fn a_torn_append_is_cut_off_and_the_rest_opens() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        let unlock = Unlock::Passphrase(b"correct");
+        let mut store = KeyStore::create(&path, "us".parse().unwrap(), &unlock, QUICK).unwrap();
+        let kept = store.secret(SecretKind::Person, &LABEL, Position(1)).unwrap();
+        let whole = std::fs::metadata(&path).unwrap().len();
+        store.secret(SecretKind::Person, &[8; 16], Position(1)).unwrap();
+        drop(store);
+        let longer = std::fs::metadata(&path).unwrap().len();
+        for length in whole + 1..longer {
+            let bytes = std::fs::read(&path).unwrap();
+            let torn = folder.path().join("torn");
+            std::fs::write(&torn, &bytes[..length as usize]).unwrap();
+            assert!(KeyStore::check(&torn, &unlock).is_err());
+            let store = KeyStore::open(&torn, &unlock, None).unwrap();
+            assert!(store.ring().secret(kept).is_some());
+            assert_eq!(std::fs::metadata(&torn).unwrap().len(), whole);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Reading entries back, while others are being written.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+
+use model::Position;
+use model::entry::Header;
+use seal::group::{HEAD_BYTES, HeadKind, RawEntry};
+
+use super::{Ledger, Shared};
+use crate::folder::StoreError;
+
+/// An entry as it stands in the ledger.
+#[derive(Debug, Clone)]
+pub struct StoredEntry {
+    /// Its header, read.
+    pub header: Header,
+    /// Its header's bytes.
+    pub header_bytes: Vec<u8>,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+impl StoredEntry {
+    /// From the raw bytes.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    pub fn from_raw(raw: &RawEntry<'_>, position: Position) -> Result<StoredEntry, StoreError> {
+        let header = Header::decode(raw.header)
+            .map_err(|problem| StoreError::damaged(format!("entry {position}"), problem.to_string()))?;
+        if header.position != position {
+            return Err(StoreError::damaged(format!("entry {position}"), "says that it stands elsewhere"));
+        }
+        Ok(StoredEntry { header, header_bytes: raw.header.to_vec(), body: raw.body.to_vec() })
+    }
+}
+
+/// A group read from a segment.
+#[derive(Debug)]
+pub struct Group {
+    /// Position of its first entry.
+    pub first: Position,
+    /// How many entries.
+    pub count: u32,
+    /// Where it begins in its segment.
+    pub offset: u64,
+    /// Where it ends.
+    pub end: u64,
+    payload: Vec<u8>,
+}
+
+impl Group {
+    /// Its entries with their positions.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    pub fn entries(&self) -> Result<Vec<(Position, RawEntry<'_>)>, StoreError> {
+        let raw = seal::group::entries(&self.payload, self.count).map_err(|problem| {
+            StoreError::damaged(format!("group at position {}", self.first), problem.to_string())
+        })?;
+        Ok((0..).map(|n| self.first.plus(n)).zip(raw).collect())
+    }
+
+    /// Bytes of its payload.
+    pub fn payload_bytes(&self) -> u64 {
+        self.payload.len() as u64
+    }
+}
+
+/// What stands at an offset of a segment.
+pub enum Found {
+    /// A whole group.
+    Group(Group),
+    /// Nothing was written here.
+    End,
+    /// Something that is no whole group.
+    Damaged,
+}
+
+/// Reads the group at `offset`; `limit` is where the file's groups may end at most.
+///
+/// # Errors
+/// The file's own.
+pub fn read_group(file: &File, offset: u64, limit: u64) -> std::io::Result<Found> {
+    let mut head = [0; HEAD_BYTES];
+    let available = limit.saturating_sub(offset);
+    if available < HEAD_BYTES as u64 {
+        let mut rest = vec![0; usize::try_from(available).unwrap_or(0)];
+        file.read_exact_at(&mut rest, offset)?;
+        return Ok(if rest.iter().all(|byte| *byte == 0) { Found::End } else { Found::Damaged });
+    }
+    file.read_exact_at(&mut head, offset)?;
+    let head = match seal::group::read_head(&head) {
+        HeadKind::End => return Ok(Found::End),
+        HeadKind::Damaged => return Ok(Found::Damaged),
+        HeadKind::Group(head) => head,
+    };
+    let end = offset + HEAD_BYTES as u64 + head.payload_bytes as u64;
+    if end > limit {
+        return Ok(Found::Damaged);
+    }
+    let mut payload = vec![0; head.payload_bytes];
+    file.read_exact_at(&mut payload, offset + HEAD_BYTES as u64)?;
+    if !head.matches(&payload) {
+        return Ok(Found::Damaged);
+    }
+    Ok(Found::Group(Group { first: head.first, count: head.count, offset, end, payload }))
+}
+
+/// Walks the groups from a position to the head, as far as it stands when each is asked for.
+pub struct Scanner {
+    shared: Arc<Shared>,
+    next: Position,
+    place: Option<(usize, u64)>,
+}
+
+struct Stretch {
+    file: Arc<File>,
+    path: PathBuf,
+    end: u64,
+    has_next: bool,
+}
+
+impl Scanner {
+    pub(super) fn new(shared: Arc<Shared>, from: Position) -> Scanner {
+        Scanner { shared, next: from, place: None }
+    }
+
+    fn stretch(&self, index: usize) -> Option<Stretch> {
+        let table = self.shared.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let segment = table.all.get(index)?;
+        Some(Stretch {
+            file: segment.file.clone(),
+            path: segment.path.clone(),
+            end: segment.end,
+            has_next: index + 1 < table.all.len(),
+        })
+    }
+
+    fn begin(&self) -> Option<(usize, u64)> {
+        let table = self.shared.segments.read().unwrap_or_else(PoisonError::into_inner);
+        table.find(self.next).map(|(index, landmark)| (index, landmark.offset))
+    }
+
+    /// The next group that holds entries from the wanted position on; none at the head.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], [`StoreError::Damaged`].
+    pub fn next_group(&mut self) -> Result<Option<Group>, StoreError> {
+        loop {
+            let Some((index, offset)) = self.place.or_else(|| self.begin()) else { return Ok(None) };
+            let Some(stretch) = self.stretch(index) else { return Ok(None) };
+            if offset >= stretch.end {
+                if !stretch.has_next {
+                    self.place = Some((index, offset));
+                    return Ok(None);
+                }
+                let head = segment_head_bytes(&stretch, self, index + 1)?;
+                self.place = Some((index + 1, head));
+                continue;
+            }
+            let found = read_group(&stretch.file, offset, stretch.end)
+                .map_err(StoreError::io("reading", &stretch.path))?;
+            let Found::Group(group) = found else {
+                let name = stretch.path.display();
+                return Err(StoreError::damaged(format!("{name} at byte {offset}"), "is not a whole group"));
+            };
+            self.place = Some((index, group.end));
+            if group.first.plus(u64::from(group.count)) > self.next {
+                self.next = group.first.plus(u64::from(group.count));
+                return Ok(Some(group));
+            }
+        }
+    }
+}
+
+/// Where the groups of the segment at `index` begin.
+fn segment_head_bytes(before: &Stretch, scanner: &Scanner, index: usize) -> Result<u64, StoreError> {
+    let Some(stretch) = scanner.stretch(index) else {
+        return Err(StoreError::damaged(before.path.display().to_string(), "has no segment after it"));
+    };
+    let mut bytes = vec![0; seal::segment::HEAD_BYTES_MAX];
+    let read = stretch.file.read_at(&mut bytes, 0).map_err(StoreError::io("reading", &stretch.path))?;
+    seal::segment::SegmentHead::decode(bytes.get(..read).unwrap_or(&[]))
+        .map(|(_, head)| head as u64)
+        .map_err(|problem| StoreError::damaged(stretch.path.display().to_string(), problem.to_string()))
+}
+
+impl Ledger {
+    /// Walks groups from `from` on.
+    pub fn scan(&self, from: Position) -> Scanner {
+        Scanner::new(self.shared.clone(), from)
+    }
+
+    /// One entry; none when it does not exist yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], [`StoreError::Damaged`].
+    pub fn entry(&self, position: Position) -> Result<Option<StoredEntry>, StoreError> {
+        if position >= self.head() {
+            return Ok(None);
+        }
+        let Some(group) = self.scan(position).next_group()? else { return Ok(None) };
+        let entries = group.entries()?;
+        let found = entries.iter().find(|(at, _)| *at == position);
+        found.map(|(at, raw)| StoredEntry::from_raw(raw, *at)).transpose()
+    }
+}
