@@ -65,7 +65,8 @@ pub(super) const ABOUT: About = About {
 const PROBLEMS: &[(&str, &str)] = &[
     (
         "not-json",
-        "The bytes are not JSON in UTF-8 from here on; nothing after this place was read.",
+        "The bytes are not JSON in UTF-8 here. For each byte that is not UTF-8 `?` was read; after any other error, \
+         the next body that begins a line.",
     ),
     (
         "too-large",
@@ -122,7 +123,7 @@ const PROBLEMS: &[(&str, &str)] = &[
     ),
     (
         "too-many-fields",
-        "One object has more than 256 fields; those after were not read.",
+        "One object has more than 4,096 fields; those after were not read.",
     ),
     (
         "too-many-contacts",
