@@ -113,6 +113,9 @@ impl Connector for WhatsappCloud {
         sink: &mut dyn Sink,
     ) -> io::Result<Report> {
         let mut bytes = Zeroizing::new(Vec::new());
+        // All room at once: a vector that grows leaves copies behind that nobody wipes.
+        let size = input.seek(SeekFrom::End(0))?.min(MAX_BODY_BYTES) + 1;
+        bytes.reserve_exact(usize::try_from(size).unwrap_or_default());
         input.seek(SeekFrom::Start(0))?;
         input.take(MAX_BODY_BYTES + 1).read_to_end(&mut bytes)?;
         let too_large = u64::try_from(bytes.len()).is_ok_and(|len| len > MAX_BODY_BYTES);
