@@ -21,6 +21,18 @@ pub(super) const ABOUT: About = About {
          changes of the address book.",
         "What users want to receive (marketing stopped or resumed), changes of numbers and ids.",
         "Changes of the account, its numbers and its templates, the end of sharing included.",
+        "Details of every record: `account_id`, `business_phone`, `phone_number_id` (which of the company's numbers), \
+         and under `other` every field not known here.",
+        "Details of messages: `type` (the vendor's word), `to`, `voice`, `animated`, `location`, `contacts`, \
+         `interactive` (with `answers` of a form), `button`, `order`, `template`, `system_type`, `unsupported_type`, \
+         `frequently_forwarded`, `referred_product`, `referral`, `identity`, `errors`, `context`, `history_status`.",
+        "Details of events: `edited_type` and `context` of an edit; `conversation`, `pricing`, `errors`, \
+         `biz_opaque_callback_data`, `recipient_type`, `payment` of a status; `phase`, `chunk_order`, `progress`, \
+         `errors` of a history; `new_ids`, `identity`, `detail` of a changed identity; `category`, `detail` of a \
+         preference; `direction`, `status`, `start_time`, `end_time`, `duration`, `session`, `to` of a call; \
+         `request_id`, `join_request_id`, `subject`, `description`, `invite_link`, `join_approval_mode`, `reason`, \
+         `initiated_by`, `failed_participants`, `group_subject`, `group_description`, `profile_picture` of a group; \
+         `field`, `value`, `capture_ends` of an account; `first_name` of the address book.",
     ],
     blind_spots: &[
         "What the company sends through the Cloud API itself is not in any webhook: only its statuses are, without \
