@@ -145,6 +145,10 @@ const PROBLEMS: &[(&str, &str)] = &[
         "More than 10,000 contact cards in one change; those after give no names.",
     ),
     (
+        "too-many-members",
+        "More than 1,024 people joined or left a group at once; those after have no event.",
+    ),
+    (
         "too-deep",
         "A value is nested too deeply to be shown; it stays in the capture.",
     ),
