@@ -27,7 +27,7 @@ pub(super) const ABOUT: About = About {
          `interactive` (with `answers` of a form), `button`, `order`, `template`, `system_type`, `unsupported_type`, \
          `frequently_forwarded`, `referred_product`, `referral`, `identity`, `errors`, `context`, `history_status`.",
         "Details of events: `edited_type` and `context` of an edit; `conversation`, `pricing`, `errors`, \
-         `biz_opaque_callback_data`, `recipient_type`, `payment` of a status; `phase`, `chunk_order`, `progress`, \
+         `biz_opaque_callback_data`, `recipient_type`, `recipient_identity_key_hash`, `type`, `payment` of a status; `phase`, `chunk_order`, `progress`, \
          `errors` of a history; `new_ids`, `identity`, `detail` of a changed identity; `category`, `detail` of a \
          preference; `direction`, `status`, `start_time`, `end_time`, `duration`, `session`, `to` of a call; \
          `request_id`, `join_request_id`, `subject`, `description`, `invite_link`, `join_approval_mode`, `reason`, \
@@ -61,6 +61,8 @@ pub(super) const ABOUT: About = About {
          `expired`.",
         "A phone number may be absent: since 2026 a user with a user name may be known by a business-scoped id only, \
          and a new phone number yields a new id.",
+        "A webhook field the app is not subscribed to is not delivered: for staff's own messages that is \
+         `smb_message_echoes`, for the past `history`.",
         "A callback address set for one number or account diverts its webhooks elsewhere.",
         "What a message says it replies to, or forwards, is supplied by the sender's client and not proved.",
         "The network addresses in a call's session description are kept in the capture but not shown.",
@@ -86,6 +88,10 @@ const PROBLEMS: &[(&str, &str)] = &[
     (
         "too-large",
         "The body is longer than 64 MiB; nothing of it was read.",
+    ),
+    (
+        "too-many-problems",
+        "More than 10,000 problems in one capture; no further one is told.",
     ),
     (
         "not-a-delivery",
