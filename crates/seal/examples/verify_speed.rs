@@ -2,7 +2,8 @@
 //!
 //! `cargo run --release -p seal --example verify_speed -- [RECORDS] [--messages]` makes a bundle of RECORDS captures of
 //! 1 KiB in a temporary file, checks it five times in turn with plain hashing, and prints medians. `--messages` adds a
-//! line of `messages.jsonl` of about the same size for each.
+//! line of `messages.jsonl` of about the same size for each; `--keep` leaves the file, and `--check FILE RECORDS` checks
+//! one.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "an example is a program")]
 
 use std::fs::File;
@@ -222,5 +223,9 @@ fn main() {
         .arg(records.to_string())
         .status();
     assert!(alone.unwrap().success());
-    std::fs::remove_file(&path).unwrap();
+    if arguments.iter().any(|argument| argument == "--keep") {
+        println!("kept as {}", path.display());
+    } else {
+        std::fs::remove_file(&path).unwrap();
+    }
 }

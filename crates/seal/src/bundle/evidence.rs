@@ -9,15 +9,17 @@ use model::{CaptureId, Position, ZoneId};
 use zeroize::Zeroizing;
 
 use super::GAPS_MAX;
+use super::digest::{Bound, Digest};
 use super::error::{BundleError, Fault, Where, failed};
 use super::frames::{self, Blocks, Frame, locator};
+use super::headers::Headers;
 use super::known::Known;
 use super::lines::gap_line;
 use super::verify::{Report, Sink};
 use crate::batch::Batch;
 use crate::note::Checkpoint;
 use crate::part::Item;
-use crate::suite::{self, Hasher, Key, TAG_BYTES};
+use crate::suite::{self, Key, TAG_BYTES};
 use crate::tree::{Hash, RootBuilder, root_of_inclusion};
 use crate::{act, envelope, part};
 
@@ -116,8 +118,9 @@ pub(super) struct Evidence<'a, 's> {
     /// Index of the last batch and position after it.
     before: Option<(u64, Position)>,
     progress: HashMap<CaptureId, Progress>,
+    headers: Headers,
     plain: Zeroizing<Vec<u8>>,
-    digest: Hasher,
+    digest: Digest,
     pub(super) known: Known,
     pub(super) gap_lines: Vec<Vec<u8>>,
     pub(super) report: &'a mut Report,
@@ -143,8 +146,9 @@ impl<'a, 's> Evidence<'a, 's> {
             part: None,
             before: None,
             progress: HashMap::new(),
+            headers: Headers::default(),
             plain: Zeroizing::new(Vec::new()),
-            digest: Hasher::new(),
+            digest: Digest::new(),
             known: Known::new(memory_bytes),
             gap_lines: Vec::new(),
             report,
@@ -278,15 +282,9 @@ impl<'a, 's> Evidence<'a, 's> {
         Ok(())
     }
 
-    /// Counts a shown leaf into the digest: its hash, and the key disclosed for it.
-    fn digest(&mut self, leaf: &Hash, key: Option<&Key>) {
-        let mut bytes = Zeroizing::new([0; 65]);
-        let length = if key.is_some() { 65 } else { 33 };
-        let secret = key.map_or([].as_slice(), |key| key.reveal());
-        let flag = [u8::from(key.is_some())];
-        let source = leaf.iter().chain(&flag).chain(secret);
-        bytes.iter_mut().zip(source).for_each(|(to, from)| *to = *from);
-        self.digest.update(bytes.get(..length).unwrap_or(&[]));
+    /// Counts a shown leaf.
+    fn count(&mut self, leaf: &Hash, key: Option<&Key>, bound: Bound) {
+        self.digest.add(leaf, key, bound);
         self.report.disclosed += u64::from(key.is_some());
     }
 
@@ -320,11 +318,14 @@ impl<'a, 's> Evidence<'a, 's> {
         if locator(&leaf) != check {
             return Err(failed(place, "its bytes were altered"));
         }
-        let header = Header::decode(header).map_err(|error| Fault::from(error).at(place))?;
+        let header = self
+            .headers
+            .decode(header)
+            .map_err(|error| Fault::from(error).at(place))?;
         if header.zone != *self.zone || header.position != position {
             return Err(failed(place, "its header is that of another record"));
         }
-        self.digest(&leaf, key.as_ref());
+        self.count(&leaf, key.as_ref(), Bound::ByCommitment);
         if let Some(open) = &mut self.open {
             open.tree.leaf(leaf);
         }
@@ -334,39 +335,38 @@ impl<'a, 's> Evidence<'a, 's> {
 
     fn entry(&mut self, payload: &[u8]) -> Result<(), BundleError> {
         let (position, header, body, key) = self.shown(payload, true)?;
-        let key = key.as_ref();
+        self.by_kind(position, &header.kind, body, key.as_ref())?;
+        self.headers.put_back(header);
+        Ok(())
+    }
+
+    fn by_kind(
+        &mut self,
+        position: Position,
+        kind: &Kind,
+        body: &[u8],
+        key: Option<&Key>,
+    ) -> Result<(), BundleError> {
         let place = Where::Record(position);
-        match &header.kind {
+        let at = |fault: Fault| fault.at(place);
+        match kind {
             Kind::Chunk(chunk) => self.chunk(position, &chunk.sealing, body, key),
             Kind::Outside(outside) => self.chunk(position, &outside.sealing, body, key),
             Kind::Part(_) => Err(failed(place, "a part that is not shown as one")),
-            Kind::Wrap(wrap) => bare(body, key)
-                .and_then(|()| self.wrap(wrap))
-                .map_err(|fault| fault.at(place)),
-            Kind::Gap(gap) => bare(body, key)
-                .and_then(|()| self.gap(position, gap))
-                .map_err(|fault| fault.at(place)),
-            Kind::Act(sealed) => match key {
-                None => Ok(()),
-                Some(key) => {
-                    let opened = act::open_act_with(self.zone, sealed, key, body, &mut self.plain);
-                    opened.map_err(|error| Fault::from(error).at(place))?;
-                    self.acted(position)
-                }
-            },
+            Kind::Wrap(wrap) => bare(body, key).and_then(|()| self.wrap(wrap)).map_err(at),
+            Kind::Gap(gap) => bare(body, key).and_then(|()| self.gap(position, gap)).map_err(at),
+            Kind::Act(sealed) => {
+                let Some(key) = key else { return Ok(()) };
+                let opened = act::open_act_with(self.zone, sealed, key, body, &mut self.plain);
+                opened.map_err(|error| at(error.into()))?;
+                self.acted(position)
+            }
             Kind::Destruction(sealed) => {
-                self.known
-                    .destroyed(&sealed.keys)
-                    .map_err(|fault| fault.at(place))?;
-                match key {
-                    None => Ok(()),
-                    Some(key) => {
-                        let opened =
-                            act::open_destruction_with(self.zone, sealed, key, body, &mut self.plain);
-                        opened.map_err(|error| Fault::from(error).at(place))?;
-                        self.acted(position)
-                    }
-                }
+                self.known.destroyed(&sealed.keys).map_err(at)?;
+                let Some(key) = key else { return Ok(()) };
+                let opened = act::open_destruction_with(self.zone, sealed, key, body, &mut self.plain);
+                opened.map_err(|error| at(error.into()))?;
+                self.acted(position)
             }
         }
     }
@@ -505,7 +505,7 @@ impl<'a, 's> Evidence<'a, 's> {
         if item.len() > part::ITEM_BYTES_MAX {
             return Err(failed(place, "longer than an item"));
         }
-        self.digest(&leaf, key.as_ref());
+        self.count(&leaf, key.as_ref(), Bound::Here);
         open.tree.leaf(leaf);
         self.report.items.shown += 1;
         match &key {
@@ -551,7 +551,7 @@ impl<'a, 's> Evidence<'a, 's> {
 }
 
 /// Position, header, body and disclosed key of a record.
-type ShownRecord<'a> = (Position, Header, &'a [u8], Option<Key>);
+type ShownRecord<'a> = (Position, Box<Header>, &'a [u8], Option<Key>);
 
 /// Nothing sealed stands in it, so nothing can be disclosed of it.
 fn bare(body: &[u8], key: Option<&Key>) -> Result<(), Fault> {

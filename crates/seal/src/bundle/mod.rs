@@ -10,9 +10,11 @@
 //! form and a reader that writes the form again and compares.
 
 mod container;
+mod digest;
 mod error;
 mod evidence;
 mod frames;
+mod headers;
 mod known;
 mod lines;
 mod manifest;

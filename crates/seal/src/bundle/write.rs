@@ -13,6 +13,7 @@ use model::{MessageId, Position, Timestamp, ZoneId};
 use serde::Serialize;
 
 use super::container::{Archive, Written};
+use super::digest::{Bound, Digest};
 use super::frames::{self, begin, end};
 use super::lines::{MessageOut, MessageState, gap_line};
 use super::manifest::{EvidenceFacts, GapFacts, Manifest, MemberFacts, Pinned};
@@ -21,7 +22,7 @@ use crate::batch::Batch;
 use crate::group::entry_leaf;
 use crate::note::{Checkpoint, NoteError, NoteKey, sign_note};
 use crate::part;
-use crate::suite::{Hasher, Key, SealError, SigningKey, check_commitment, hex};
+use crate::suite::{Key, SealError, SigningKey, check_commitment, hex};
 use crate::tree::{Hash, root, root_of_inclusion};
 
 /// Why a bundle was not written.
@@ -119,7 +120,7 @@ impl BundleWriter {
             frame: Vec::new(),
             open: None,
             last_batch: None,
-            digest: Hasher::new(),
+            digest: Digest::new(),
             facts: EvidenceFacts::default(),
             gap_lines: Vec::new(),
             gaps: 0,
@@ -161,7 +162,7 @@ pub struct EvidenceWriter<W: Write + Seek> {
     frame: Vec<u8>,
     open: Option<OpenBatch>,
     last_batch: Option<u64>,
-    digest: Hasher,
+    digest: Digest,
     facts: EvidenceFacts,
     gap_lines: Vec<u8>,
     gaps: u64,
@@ -264,7 +265,7 @@ impl<W: Write + Seek> EvidenceWriter<W> {
         self.frame.extend_from_slice(header);
         self.frame.extend_from_slice(body);
         self.write_frame()?;
-        self.count(&leaf, key);
+        self.count(&leaf, key, Bound::ByCommitment);
         self.facts.entries += 1;
         Ok(())
     }
@@ -298,7 +299,7 @@ impl<W: Write + Seek> EvidenceWriter<W> {
         self.frame.push(0);
         self.frame.extend_from_slice(header);
         self.write_frame()?;
-        self.count(&leaf, None);
+        self.count(&leaf, None, Bound::ByCommitment);
         self.facts.entries += 1;
         let leaves: Vec<Hash> = items.iter().map(part::Item::leaf).collect();
         let mut next = 0;
@@ -314,7 +315,7 @@ impl<W: Write + Seek> EvidenceWriter<W> {
             self.frame.push(0);
             self.frame.extend_from_slice(item.frame);
             self.write_frame()?;
-            self.count(&leaf, key.as_ref());
+            self.count(&leaf, key.as_ref(), Bound::Here);
             self.facts.items += 1;
         }
         self.omit(&leaves, next, leaves.len())
@@ -423,13 +424,9 @@ impl<W: Write + Seek> EvidenceWriter<W> {
         Ok(())
     }
 
-    fn count(&mut self, leaf: &Hash, key: Option<&Key>) {
-        self.digest.update(leaf);
-        self.digest.update(&[u8::from(key.is_some())]);
-        if let Some(key) = key {
-            self.digest.update(key.reveal());
-            self.facts.disclosed += 1;
-        }
+    fn count(&mut self, leaf: &Hash, key: Option<&Key>, bound: Bound) {
+        self.digest.add(leaf, key, bound);
+        self.facts.disclosed += u64::from(key.is_some());
     }
 }
 
