@@ -17,6 +17,7 @@ use model::{Content, Timestamp};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+pub mod json_line;
 pub mod whatsapp_cloud;
 pub mod whatsapp_export;
 

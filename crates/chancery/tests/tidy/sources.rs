@@ -86,7 +86,15 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "unsafe",
-        words: &["unsafe", "transmute"],
+        words: &[
+            "unsafe {",
+            "unsafe fn",
+            "unsafe impl",
+            "unsafe trait",
+            "unsafe extern",
+            "unsafe(",
+            "transmute",
+        ],
         holds_for: |_| true,
         instead: "look for the safe function in `rustix` or the standard library",
     },
@@ -102,10 +110,19 @@ const UNFINISHED: &[&str] = &[
     "XXX",
     "HACK",
 ];
-/// Lines a file may have before it must say why.
+/// Lines a file may have before it must say why, its inline tests not counted.
 const LINES_MAX: usize = 600;
 /// Longer files, and why they are one thing all the same.
-const LONGER: &[(&str, &str)] = &[];
+const LONGER: &[(&str, &str)] = &[
+    (
+        "crates/connect/tests/whatsapp_cloud.rs",
+        "one list: a delivery and what it means",
+    ),
+    (
+        "crates/model/src/entry.rs",
+        "one format: each kind beside its encoding",
+    ),
+];
 /// Names that say nothing about what is inside.
 const SAYS_NOTHING: &[&str] = &[
     "utils", "util", "helpers", "helper", "manager", "common", "misc", "shared", "types",
@@ -354,7 +371,7 @@ fn no_file_is_longer_than_one_subject() {
         .iter()
         .filter(|file| ours(file) || file.path.ends_with(".sh") || file.path == "dev")
     {
-        let lines = file.text.lines().count();
+        let lines = before_inline_tests(&file.text).lines().count();
         if lines > LINES_MAX && !LONGER.iter().any(|(path, _)| *path == file.path) {
             complaints.push(format!("{}: {lines} lines", file.path));
         }
@@ -385,7 +402,8 @@ fn words_are_found_whole_and_comments_are_left_out() {
     assert!(stands_in("use std::fs;", "std::fs"));
     assert!(stands_in("    println!(\"\")", "println!"));
     assert!(!stands_in("eprintln!(\"\")", "println!"));
-    assert!(!stands_in("forbid(unsafe_code)", "unsafe"));
+    assert!(stands_in("#[unsafe(no_mangle)]", "unsafe("));
+    assert!(!stands_in("forbid(unsafe_code)", "unsafe("));
     assert!(stands_in("x.await?", "await"));
     assert!(stands_in(&spelled_out("use std::{env, fs};"), "std::env"));
     assert!(stands_in(&spelled_out("use std::{fs, env};"), "std::env"));

@@ -32,7 +32,10 @@ pub(super) const ABOUT: About = About {
          captured; edits, deletions, disappearing and view-once messages do not exist for the API there; coexistence \
          numbers have no groups at all.",
         "View-once and disappearing messages: at best an `unsupported` marker, in coexistence nothing.",
-        "Polls, live locations, events and other newer kinds come as `unsupported`, without content.",
+        "Polls, their votes, pinned and kept messages, group invitations and other newer kinds come as `unsupported`, \
+         without content.",
+        "Coexistence: the first message of a customer may come as `unsupported` with error 131060, without content.",
+        "A number whose calls go by SIP sends no webhook about calls.",
         "Calls made in the app are not reported; calls through the API are reported without sound, and recordings or \
          transcripts are announced separately.",
         "Coexistence: broadcast lists are not reported; messages from some linked desktop clients are not reported.",
@@ -65,7 +68,8 @@ pub(super) const ABOUT: About = About {
 const PROBLEMS: &[(&str, &str)] = &[
     (
         "not-json",
-        "The bytes are not JSON in UTF-8 from here on; nothing after this place was read.",
+        "The bytes are not JSON in UTF-8 here. For each byte that is not UTF-8 `?` was read; after any other error, \
+         the next body that begins a line.",
     ),
     (
         "too-large",
@@ -122,7 +126,7 @@ const PROBLEMS: &[(&str, &str)] = &[
     ),
     (
         "too-many-fields",
-        "One object has more than 256 fields; those after were not read.",
+        "One object has more than 4,096 fields; those after were not read.",
     ),
     (
         "too-many-contacts",

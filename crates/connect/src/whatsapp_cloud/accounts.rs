@@ -75,7 +75,7 @@ pub(super) fn change<'a>(
         }
     }
     let mut details = scope.details();
-    details.put("field", &*scope.field);
+    details.put_text("field", Some(&*scope.field).filter(|name| !name.is_empty()));
     if state.as_deref().is_some_and(|word| ENDS.contains(&word)) {
         details.put("capture_ends", true);
     }

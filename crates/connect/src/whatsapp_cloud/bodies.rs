@@ -44,6 +44,7 @@ pub(super) fn read<'a>(
 ) -> io::Result<Said<'a>> {
     match kind {
         "unsupported" | "unknown" | "ephemeral" => return bodiless(walk, kind, object, details),
+        "" => return Ok(Said::of(ContentKind::Other)),
         "request_welcome" => return Ok(Said::of(ContentKind::System)),
         "media_placeholder" => {
             walk.report.media_missing += 1;
@@ -62,17 +63,26 @@ pub(super) fn read<'a>(
     }
     let content = content_of(kind);
     if !expect_body(walk, kind, object, raw)? {
-        return Ok(Said::of(content));
+        let file = FILES.contains(&kind);
+        walk.report.media_missing += u64::from(file);
+        let attachments = if file { vec![left_out()] } else { Vec::new() };
+        return Ok(Said {
+            attachments,
+            ..Said::of(content)
+        });
     }
     let Some(body) = walk.object_in(object, kind)? else {
         walk.show_field(details, object, kind)?;
         return Ok(Said::of(content));
     };
     match kind {
-        "text" => plain(walk, &body, "body", &["body", "preview_url"], "text", details),
-        "image" | "video" | "audio" | "document" | "sticker" => {
-            file(walk, content, kind, &body, raw, details)
+        "text" => {
+            if body.get("body").is_none() {
+                walk.problem("missing-body", "a text message has no text", raw)?;
+            }
+            plain(walk, &body, "body", &["body", "preview_url"], "text", details)
         }
+        _ if FILES.contains(&kind) => file(walk, content, kind, &body, raw, details),
         "button" => {
             let said = plain(walk, &body, "text", &["text", "payload"], "button", details)?;
             Ok(Said { content, ..said })
@@ -166,6 +176,7 @@ fn bodiless<'a>(
     Ok(said)
 }
 
+const FILES: &[&str] = &["image", "video", "audio", "document", "sticker"];
 const FILE: &[&str] = &[
     "id",
     "mime_type",

@@ -12,7 +12,8 @@ use super::walk::{Shown, Walk};
 
 const FROM: &[&str] = &["from", "from_user_id", "from_parent_user_id"];
 const TO: &[&str] = &["to", "to_user_id", "to_parent_user_id"];
-const MAPPED: &[&str] = &["id", "event", "timestamp", "session"];
+/// `connection` repeats the session description.
+const MAPPED: &[&str] = &["id", "event", "timestamp", "session", "connection"];
 const SHOWN: &[&str] = &[
     "direction",
     "status",
@@ -23,7 +24,6 @@ const SHOWN: &[&str] = &[
     "biz_opaque_callback_data",
     "deeplink_payload",
     "cta_payload",
-    "connection",
 ];
 
 /// Reads one step of a call.

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::envelope::{Scope, bare};
 use super::json::Object;
 use super::people;
-use super::walk::Walk;
+use super::walk::{Shown, Walk};
 
 const WHO: &[&str] = &["wa_id", "user_id", "parent_user_id", "input"];
 const MAPPED: &[&str] = &[
@@ -70,7 +70,7 @@ pub(super) fn group<'a>(walk: &mut Walk<'a, '_>, scope: &Scope<'a>, raw: &'a Raw
             raw,
         )?;
     }
-    let event = Event {
+    let mut event = Event {
         conversation,
         occurred_at: walk.instant(&object, "timestamp")?,
         state: word,
@@ -87,6 +87,12 @@ pub(super) fn group<'a>(walk: &mut Walk<'a, '_>, scope: &Scope<'a>, raw: &'a Raw
         EventKind::Leave => members(walk, scope, &object, "removed_participants")?,
         _ => Vec::new(),
     };
+    if let (false, Some(details)) = (moved.is_empty(), &mut event.details) {
+        // Each mover has an event; the lists would stand in every one of them.
+        details
+            .0
+            .retain(|name, _| name != "added_participants" && name != "removed_participants");
+    }
     if moved.is_empty() {
         let actor = people::someone(scope.cards.complete(people::named(walk, &object, WHO)?));
         return walk.event(
@@ -174,6 +180,7 @@ fn members<'a>(
                 walk.problem("wrong-type", "a member is not an object", element)?;
                 continue;
             };
+            walk.show_unknown(&mut Shown::default(), &member, "member", &[WHO, &["errors"]])?;
             moved.push(scope.cards.complete(people::named(walk, &member, WHO)?));
         }
     }

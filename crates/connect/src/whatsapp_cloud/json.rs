@@ -10,9 +10,8 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-/// More fields than this in one object are not looked at: the vendor's largest has about thirty, and the search
-/// for repeated keys is quadratic.
-const MAX_FIELDS: usize = 256;
+/// More fields than this in one object are not looked at: the vendor's largest has about thirty.
+const MAX_FIELDS: usize = 4_096;
 
 /// Longer values stay in the capture only. A tree of small values takes some twenty times its text.
 const MAX_VALUE_BYTES: usize = 1 << 20;
@@ -82,16 +81,24 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
                         object.cut = true;
                         continue;
                     }
-                    if object.repeated.is_none() && object.fields.iter().any(|field| field.name == name) {
-                        object.repeated = Some(value);
-                    }
                     object.fields.push(Field { name, value });
                 }
+                object.repeated = repeated(&object.fields);
                 Ok(object)
             }
         }
         deserializer.deserialize_map(Fields)
     }
+}
+
+/// The value of a key that stands a second time.
+fn repeated<'a>(fields: &[Field<'a>]) -> Option<&'a RawValue> {
+    let mut sorted: Vec<_> = fields.iter().collect();
+    sorted.sort_by(|one, other| one.name.cmp(&other.name));
+    sorted
+        .array_windows()
+        .find(|[one, other]| one.name == other.name)
+        .map(|[_, other]| other.value)
 }
 
 /// A key, borrowed where it holds no escapes. A broken surrogate in a key becomes U+FFFD.
@@ -116,15 +123,30 @@ impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
             }
 
             fn visit_borrowed_bytes<E: Error>(self, name: &'de [u8]) -> Result<Key<'de>, E> {
-                Ok(Key(String::from_utf8_lossy(name)))
+                Ok(Key(repaired(name)))
             }
 
             fn visit_bytes<E: Error>(self, name: &[u8]) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Owned(String::from_utf8_lossy(name).into_owned())))
+                Ok(Key(Cow::Owned(repaired(name).into_owned())))
             }
         }
         deserializer.deserialize_bytes(Name)
     }
+}
+
+/// Text in which one U+FFFD stands for what is not Unicode. Half a surrogate pair arrives as three odd bytes.
+fn repaired(bytes: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return Cow::Borrowed(text);
+    }
+    let mut text = String::with_capacity(bytes.len());
+    for (place, chunk) in bytes.utf8_chunks().enumerate() {
+        text.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() && (place == 0 || !chunk.valid().is_empty()) {
+            text.push('\u{fffd}');
+        }
+    }
+    Cow::Owned(text)
 }
 
 /// The elements of a list, one at a time: a list of millions is never held as a whole.

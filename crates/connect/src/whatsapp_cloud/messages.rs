@@ -156,14 +156,14 @@ fn head<'a>(
     })
 }
 
-/// The vendor's word for the kind; where it is missing, the one body that is there tells it.
+/// The vendor's word for the kind; where it is missing, the body that is there tells it, or nothing does.
 fn kind_of<'a>(walk: &mut Walk<'a, '_>, object: &Object<'a>, raw: &RawValue) -> io::Result<Cow<'a, str>> {
     if let Some(kind) = walk.text(object, "type")? {
         return Ok(kind);
     }
     walk.problem("missing-type", "a message does not say of what type it is", raw)?;
     let body = KINDS.iter().copied().find(|kind| object.get(kind).is_some());
-    Ok(Cow::Borrowed(body.unwrap_or("unknown")))
+    Ok(Cow::Borrowed(body.unwrap_or_default()))
 }
 
 /// Who wrote it. A history, and the media that follow it, hold both sides under the same field.
@@ -223,7 +223,7 @@ fn said<'a>(
     object: &Object<'a>,
     raw: &'a RawValue,
 ) -> io::Result<()> {
-    if !KINDS.contains(&&*head.kind) {
+    if !head.kind.is_empty() && !KINDS.contains(&&*head.kind) {
         walk.problem(
             "unknown-message-type",
             "a message is of a type not known here",

@@ -95,9 +95,11 @@ impl Connector for WhatsappCloud {
         };
         let text = String::from_utf8_lossy(&start);
         let text = text.trim_start_matches(BOM).trim_ascii_start();
+        // The dashboard's test button sends a change without the entry around it.
+        let change = text.contains("\"field\"") && text.contains("\"messaging_product\"");
         match text.bytes().next() {
             None => wrong("the file is empty"),
-            Some(b'{' | b'[') if text.contains("\"entry\"") => Ok(()),
+            Some(b'{' | b'[') if change || text.contains("\"entry\"") => Ok(()),
             Some(b'{' | b'[') => wrong("the file is JSON without `entry`"),
             Some(b'P') if start.starts_with(b"PK\x03\x04") => wrong("the file is a zip archive"),
             Some(_) => wrong("the file is not JSON"),
@@ -111,6 +113,9 @@ impl Connector for WhatsappCloud {
         sink: &mut dyn Sink,
     ) -> io::Result<Report> {
         let mut bytes = Zeroizing::new(Vec::new());
+        // All room at once: a vector that grows leaves copies behind that nobody wipes.
+        let size = input.seek(SeekFrom::End(0))?.min(MAX_BODY_BYTES) + 1;
+        bytes.reserve_exact(usize::try_from(size).unwrap_or_default());
         input.seek(SeekFrom::Start(0))?;
         input.take(MAX_BODY_BYTES + 1).read_to_end(&mut bytes)?;
         let too_large = u64::try_from(bytes.len()).is_ok_and(|len| len > MAX_BODY_BYTES);
@@ -119,26 +124,26 @@ impl Connector for WhatsappCloud {
             connector_version: self.version(),
             ..Report::default()
         };
-        let readable = match std::str::from_utf8(&bytes) {
-            Ok(text) => text,
-            Err(error) => bytes
-                .get(..error.valid_up_to())
-                .map_or("", |valid| std::str::from_utf8(valid).unwrap_or_default()),
-        };
-        let mut walk = Walk::new(readable, sink, report);
+        let not_utf8 = make_utf8(&mut bytes);
+        let text = std::str::from_utf8(&bytes).unwrap_or_default();
+        let mut walk = Walk::new(text, sink, report);
         if too_large {
-            walk.problem_at(
-                Span {
-                    stream: 0,
-                    offset: 0,
-                    len: 0,
-                },
-                "too-large",
-                "the body is longer than 64 MiB",
-            )?;
-        } else {
-            bodies_in(&mut walk, readable, readable.len() == bytes.len())?;
+            let start = Span {
+                stream: 0,
+                offset: 0,
+                len: 0,
+            };
+            walk.problem_at(start, "too-large", "the body is longer than 64 MiB")?;
+            return Ok(walk.report);
         }
+        if let Some(place) = not_utf8 {
+            not_json(
+                &mut walk,
+                place,
+                "bytes here, and maybe further on, are not UTF-8; `?` stands for each",
+            )?;
+        }
+        bodies_in(&mut walk, text)?;
         Ok(walk.report)
     }
 
@@ -157,10 +162,27 @@ impl Connector for WhatsappCloud {
     }
 }
 
+/// Puts `?` in the place of every byte that is not UTF-8, so that one odd byte does not take a whole delivery with
+/// it and all places stay what they are. Says where the first was.
+fn make_utf8(bytes: &mut [u8]) -> Option<usize> {
+    let (mut from, mut first) = (0, None);
+    while let Some(Err(error)) = bytes.get(from..).map(std::str::from_utf8) {
+        let start = from + error.valid_up_to();
+        let odd = error.error_len().unwrap_or(usize::MAX);
+        from = start.saturating_add(odd).min(bytes.len());
+        bytes.get_mut(start..from)?.fill(b'?');
+        first.get_or_insert(start);
+    }
+    first
+}
+
 /// Reads one body, or several one after another (JSON Lines).
-fn bodies_in<'a>(walk: &mut Walk<'a, '_>, text: &'a str, whole: bool) -> io::Result<()> {
-    let mut at = text.len() - text.trim_start_matches(BOM).len();
-    loop {
+///
+/// A broken line of a collection does not take the others with it. Only a line that begins with `{` or `[` can be
+/// one: the lines of a body laid out for reading are indented.
+fn bodies_in<'a>(walk: &mut Walk<'a, '_>, text: &'a str) -> io::Result<()> {
+    let mut next = Some(text.len() - text.trim_start_matches(BOM).len());
+    while let Some(at) = next {
         let rest = text.get(at..).unwrap_or("");
         let mut values = serde_json::Deserializer::from_str(rest).into_iter::<&'a RawValue>();
         let broken = loop {
@@ -172,24 +194,22 @@ fn bodies_in<'a>(walk: &mut Walk<'a, '_>, text: &'a str, whole: bool) -> io::Res
         };
         let Some(error) = broken else { break };
         let place = at + place_of(rest, &error).max(values.byte_offset());
-        if whole || !error.is_eof() {
-            not_json(walk, place)?;
-        }
-        // A broken line of a collection does not take the others with it. Only a line that begins with `{` or `[`
-        // can be one; the lines of a body laid out for reading are indented.
-        let after = text.get(place..).unwrap_or("");
-        match after
-            .match_indices('\n')
-            .find(|(n, _)| after.get(n + 1..).is_some_and(|l| l.starts_with(['{', '['])))
-        {
-            Some((newline, _)) if !error.is_eof() => at = place + newline + 1,
-            _ => return Ok(()),
-        }
+        not_json(walk, place, "the bytes are not JSON here")?;
+        next = next_line(text, place.saturating_sub(1).max(at)).filter(|_| !error.is_eof());
     }
-    if !whole || text.trim_start_matches(BOM).trim_ascii().is_empty() {
-        not_json(walk, text.len())?;
+    if text.trim_start_matches(BOM).trim_ascii().is_empty() {
+        not_json(walk, text.len(), "there is nothing but blanks")?;
     }
     Ok(())
+}
+
+/// The start of the first line after `from` that could be a body.
+fn next_line(text: &str, from: usize) -> Option<usize> {
+    let rest = text.get(from..)?;
+    let starts = rest.match_indices('\n').map(|(newline, _)| newline + 1);
+    let mut bodies =
+        starts.filter(|&start| rest.get(start..).is_some_and(|line| line.starts_with(['{', '['])));
+    bodies.next().map(|start| from + start)
 }
 
 /// Byte offset of a syntax error, which is told as line and column.
@@ -211,11 +231,11 @@ fn place_of(text: &str, error: &serde_json::Error) -> usize {
         .unwrap_or(0)
 }
 
-fn not_json(walk: &mut Walk<'_, '_>, place: usize) -> io::Result<()> {
+fn not_json(walk: &mut Walk<'_, '_>, place: usize, detail: &'static str) -> io::Result<()> {
     let span = Span {
         stream: 0,
         offset: u64::try_from(place).unwrap_or(0),
         len: 0,
     };
-    walk.problem_at(span, "not-json", "from here on the bytes are not JSON in UTF-8")
+    walk.problem_at(span, "not-json", detail)
 }

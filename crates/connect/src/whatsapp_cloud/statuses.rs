@@ -32,6 +32,7 @@ const SHOWN: &[&str] = &[
     "pricing",
     "errors",
     "biz_opaque_callback_data",
+    "recipient_identity_key_hash",
     "payment",
     "message",
 ];

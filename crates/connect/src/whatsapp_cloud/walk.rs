@@ -21,6 +21,9 @@ const LATEST: i64 = 4_102_444_800;
 /// This many different ones are told.
 const MAX_UNKNOWN_TOLD: usize = 1_000;
 
+/// Problems told of one capture. A body made of nothing else would otherwise grow a hundredfold on its way in.
+const MAX_PROBLEMS: u64 = 10_000;
+
 /// The state of one pass.
 pub(super) struct Walk<'a, 's> {
     body: &'a str,
@@ -126,6 +129,11 @@ impl<'a, 's> Walk<'a, 's> {
         code: &'static str,
         detail: &'static str,
     ) -> io::Result<()> {
+        let (code, detail) = match self.report.problems {
+            0..MAX_PROBLEMS => (code, detail),
+            MAX_PROBLEMS => ("too-many-problems", "no further problem of this capture is told"),
+            _ => return Ok(()),
+        };
         self.report.problems += 1;
         let position = Some(Place {
             offset: span.offset,

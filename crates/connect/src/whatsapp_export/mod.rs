@@ -1,0 +1,217 @@
+//! WhatsApp "Export chat": the text file or zip that a phone writes, from Android and iOS, in every layout and
+//! language.
+//!
+//! Two passes over the text, each through a window of bounded size: the first decides layout, date order and
+//! names from the whole file ([`survey`]), the second gives the records ([`parse`]).
+
+mod about;
+mod archive;
+mod clock;
+mod container;
+mod dates;
+mod encoding;
+mod files;
+mod header;
+mod lines;
+mod local;
+mod meaning;
+mod media;
+mod message;
+mod names;
+mod parse;
+mod placeholders;
+mod survey;
+mod system;
+mod template;
+mod title;
+
+use std::io;
+
+use model::record::ConversationShape;
+
+use crate::{About, Connector, Door, Input, NotRecognized, ParseOptions, Report, Sink};
+use container::{Chat, Container};
+use message::Writer;
+use parse::{Layout, Out, Parser};
+use survey::Survey;
+
+/// The connector `whatsapp-export`.
+pub struct WhatsappExport;
+
+const ID: &str = "whatsapp-export";
+const VERSION: u32 = 1;
+
+impl Connector for WhatsappExport {
+    fn id(&self) -> &'static str {
+        ID
+    }
+
+    fn version(&self) -> u32 {
+        VERSION
+    }
+
+    fn about(&self) -> &'static About {
+        &about::ABOUT
+    }
+
+    fn door(&self) -> Door {
+        Door::File
+    }
+
+    fn recognize(&self, input: &mut dyn Input, _options: &ParseOptions) -> Result<(), NotRecognized> {
+        container::recognize(input)
+    }
+
+    fn parse(
+        &self,
+        input: &mut dyn Input,
+        options: &ParseOptions,
+        sink: &mut dyn Sink,
+    ) -> io::Result<Report> {
+        let report = Report {
+            connector: ID.to_owned(),
+            connector_version: VERSION,
+            ..Report::default()
+        };
+        let mut out = Out {
+            sink,
+            report,
+            stream: 0,
+        };
+        let container = Container::open(input)?;
+        container.report_members(&mut out)?;
+        let Some(chat) = container.chat.clone() else {
+            out.problem(
+                "no-chat-text",
+                "Nothing in the file looks like an exported chat.",
+                0,
+                None,
+            )?;
+            return Ok(out.report);
+        };
+        out.stream = chat.stream();
+        let phrases = placeholders::phrases();
+        let survey = chat.read(input, |text| survey::survey(text, phrases))?.0;
+        let files = container.measure_files(input, &chat)?;
+        parse_chat(input, options, &chat, survey, files, out)
+    }
+}
+
+/// The second pass, with everything the first one found.
+fn parse_chat(
+    input: &mut dyn Input,
+    options: &ParseOptions,
+    chat: &Chat,
+    mut survey: Survey,
+    files: files::Files,
+    mut out: Out<'_>,
+) -> io::Result<Report> {
+    let title = chat_title(options, chat, &survey);
+    let known: Vec<&str> = [options.custodian.as_deref(), title.as_deref()]
+        .into_iter()
+        .flatten()
+        .collect();
+    survey.names.settle(&known);
+    let decided = survey.dates.decide(options.date_order);
+    let Some(shape) = survey.shape else {
+        out.problem(
+            "no-message",
+            "No line looks like a WhatsApp message header.",
+            0,
+            None,
+        )?;
+        return Ok(out.report);
+    };
+    out.report.date_decision = Some(decided.reported());
+    if survey.names.overflow {
+        out.problem(
+            "too-many-names",
+            "More names than are kept apart; later ones were judged line by line.",
+            0,
+            None,
+        )?;
+    }
+    let title = title.or_else(|| other_writer(&survey, options.custodian.as_deref()));
+    let conversation_shape = shape_of(&survey);
+    let mut writer = Writer::new(placeholders::phrases(), survey.names, files);
+    writer.title = title;
+    writer.shape = conversation_shape;
+    writer.marks_seen = survey.marks_seen;
+    writer.custodian = options.custodian.clone();
+    writer.zone = options.zone_of_phone.clone().map(local::Zone::new);
+    let layout = Layout {
+        shape,
+        others: &survey.others,
+        decided: &decided,
+    };
+    let parser = Parser::new(chat.encoding, layout, writer, out);
+    let ((mut out, writer), damaged) = chat.read(input, |text| parser.run(text))?;
+    writer.finish(&mut out);
+    report_files(&writer.files, damaged, &mut out)?;
+    Ok(out.report)
+}
+
+/// The title from the name of the file handed in, of the member in it, or of the notice an iPhone begins with.
+fn chat_title(options: &ParseOptions, chat: &Chat, survey: &Survey) -> Option<String> {
+    let outer = options.file_name.as_deref().and_then(title::from_file_name);
+    let inner = || {
+        chat.member
+            .as_ref()
+            .and_then(|member| title::from_file_name(&member.name))
+    };
+    outer.or_else(inner).or_else(|| survey.notice_name.clone())
+}
+
+/// In a chat of two people the other one's name is its title.
+fn other_writer(survey: &Survey, custodian: Option<&str>) -> Option<String> {
+    let custodian = custodian.filter(|_| shape_of(survey) == ConversationShape::Direct)?;
+    let [a, b] = survey.names.two_writers()?;
+    match (a == custodian, b == custodian) {
+        (true, false) => Some(b),
+        (false, true) => Some(a),
+        _ => None,
+    }
+}
+
+fn shape_of(survey: &Survey) -> ConversationShape {
+    match survey.names.writers(3) {
+        _ if survey.group_line => ConversationShape::Group,
+        3.. => ConversationShape::Group,
+        2 => ConversationShape::Direct,
+        _ => ConversationShape::Unknown,
+    }
+}
+
+fn report_files(files: &files::Files, damaged: bool, out: &mut Out<'_>) -> io::Result<()> {
+    let extra = files.extra();
+    out.report.media_extra = extra;
+    let counted = [
+        (extra, "extra-media", "files in the zip are named by no message"),
+        (
+            files.duplicates,
+            "duplicate-member",
+            "files in the zip have the name of another; none was chosen where they differ",
+        ),
+        (
+            files.damaged,
+            "damaged-member",
+            "files in the zip could not be read as declared",
+        ),
+        (
+            files.unread,
+            "zip-too-large",
+            "files in the zip were not read: all together are too large",
+        ),
+        (
+            u64::from(damaged),
+            "damaged-member",
+            "chat text could not be read as declared; it was read as far as it goes",
+        ),
+    ];
+    for (count, code, what) in counted {
+        if count > 0 {
+            out.problem(code, &format!("{count} {what}."), 0, None)?;
+        }
+    }
+    Ok(())
+}
