@@ -9,6 +9,7 @@
 //! `docs/spec/evidence-format.md`, golden vectors in `tests/golden.rs`. Nothing is ever taken away: old entries
 //! stay readable.
 
+pub mod act;
 pub mod batch;
 pub mod bundle;
 pub mod envelope;

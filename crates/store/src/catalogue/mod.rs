@@ -62,7 +62,7 @@ impl Catalogue {
     /// # Errors
     /// [`StoreError::Catalogue`].
     pub fn clear(&mut self) -> Result<(), StoreError> {
-        for table in ["mark", "capture", "wrap", "part", "record", "gap", "imported", "fetch", "act"] {
+        for table in ["mark", "capture", "chunk", "wrap", "part", "record", "gap", "imported", "fetch", "act"] {
             self.db.execute(&format!("DELETE FROM {table}"), [])?;
         }
         self.set_mark("version", VERSION)
@@ -147,6 +147,12 @@ impl Catalogue {
         let state = if last { CaptureState::Complete } else { CaptureState::Partial };
         self.db
             .prepare_cached(
+                "INSERT INTO chunk (capture_id, chunk, position) VALUES ($1, $2, $3)
+                 ON CONFLICT (capture_id, chunk) DO NOTHING",
+            )?
+            .execute(params![row.capture_id, chunk, number(at.0)])?;
+        self.db
+            .prepare_cached(
                 "UPDATE capture SET chunks = chunks + 1, size_bytes = size_bytes + $1, last_position = $2, state = $3
                  WHERE capture_id = $4 AND chunks = $5",
             )?
@@ -162,6 +168,21 @@ impl Catalogue {
         let mut statement =
             self.db.prepare_cached(&format!("SELECT {} FROM capture WHERE position = $1", rows::CAPTURE))?;
         Ok(statement.query_row([number(at.0)], rows::capture).optional()?)
+    }
+
+    /// Positions of a capture's chunks, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Catalogue`].
+    pub fn chunks(&self, row: &CaptureRow) -> Result<Vec<Position>, StoreError> {
+        let mut all = vec![row.position];
+        let mut statement =
+            self.db.prepare_cached("SELECT position FROM chunk WHERE capture_id = $1 ORDER BY chunk")?;
+        let mut found = statement.query([row.capture_id])?;
+        while let Some(row) = found.next()? {
+            all.push(position(row.get(0)?));
+        }
+        Ok(all)
     }
 
     /// Complete captures that are not normalized yet, oldest first.

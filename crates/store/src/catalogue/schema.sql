@@ -25,6 +25,10 @@ CREATE INDEX IF NOT EXISTS capture_id ON capture (capture_id);
 CREATE INDEX IF NOT EXISTS capture_open ON capture (state, position) WHERE state < 2;
 CREATE INDEX IF NOT EXISTS capture_cause ON capture (cause, cause_ordinal) WHERE cause IS NOT NULL;
 
+-- Where the chunks after the first stand.
+CREATE TABLE IF NOT EXISTS chunk (
+    capture_id BYTEA NOT NULL, chunk BIGINT NOT NULL, position BIGINT NOT NULL, PRIMARY KEY (capture_id, chunk)
+);
 CREATE TABLE IF NOT EXISTS wrap (source BIGINT NOT NULL, position BIGINT NOT NULL, PRIMARY KEY (source, position));
 CREATE TABLE IF NOT EXISTS part (
     source BIGINT NOT NULL, position BIGINT NOT NULL, part BIGINT NOT NULL, last BIGINT NOT NULL,

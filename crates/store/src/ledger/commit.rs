@@ -309,6 +309,7 @@ impl Committer {
         self.tail.offset = end;
         self.tail.next = next;
         *locked(&self.shared.head) = next;
+        self.shared.moved.notify_all();
         let group = Committed::Group { bytes, at };
         self.integrator.send(group).map_err(|_| StoreError::Stopped)
     }

@@ -116,6 +116,7 @@ struct Shared {
     room: Condvar,
     segments: RwLock<SegmentTable>,
     head: Mutex<Position>,
+    moved: Condvar,
     signed: Mutex<Option<Signed>>,
     signed_anew: Condvar,
 }
@@ -170,6 +171,7 @@ impl Ledger {
             room: Condvar::new(),
             segments: RwLock::new(table),
             head: Mutex::new(head),
+            moved: Condvar::new(),
             signed: Mutex::new(log.signed()),
             signed_anew: Condvar::new(),
         });
@@ -233,6 +235,18 @@ impl Ledger {
     /// Position that the next entry will have.
     pub fn head(&self) -> Position {
         *locked(&self.shared.head)
+    }
+
+    /// Waits until the head has passed `seen`, or for `at_most`; returns the head.
+    pub fn wait_past(&self, seen: Position, at_most: Duration) -> Position {
+        let head = locked(&self.shared.head);
+        let waited = self.shared.moved.wait_timeout_while(head, at_most, |head| *head <= seen);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Wakes whoever waits in [`Ledger::wait_past`].
+    pub fn wake(&self) {
+        self.shared.moved.notify_all();
     }
 
     /// Whose ledger.
