@@ -51,9 +51,13 @@ impl Sink for Checker {
             Record::Event(_) => self.events += 1,
             Record::Problem(_) => self.problems += 1,
         }
-        let line = serde_json::to_string(record).expect("a record can be written");
-        assert!(!line.contains('\n'), "a record is one line");
-        serde_json::from_str::<Record<'_>>(&line).expect("a record can be read back");
+        // All of a short input, some of a long one: writing and reading costs more than parsing.
+        let count = self.messages + self.events + self.problems;
+        if count < 1000 || count.is_multiple_of(100) {
+            let line = serde_json::to_string(record).expect("a record can be written");
+            assert!(!line.contains('\n'), "a record is one line");
+            serde_json::from_str::<Record<'_>>(&line).expect("a record can be read back");
+        }
         Ok(())
     }
 

@@ -97,9 +97,11 @@ struct Repeated {
 
 impl Repeated {
     fn new(head: &[u8], unit: &[u8], size: u64) -> Self {
+        // Many units at once, so that a read is not a few bytes.
+        let unit = unit.repeat((64 << 10) / unit.len() + 1);
         Repeated {
             head: head.to_vec(),
-            unit: unit.to_vec(),
+            unit,
             size,
             at: 0,
         }

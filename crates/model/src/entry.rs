@@ -507,7 +507,14 @@ fn encode_sealing(out: &mut Writer, sealing: &Sealing) {
         .raw(&sealing.commitment);
 }
 
-fn decode_sealing(input: &mut Reader<'_>) -> Result<Sealing, Malformed> {
+/// Bytes of [`Sealing`] in a header.
+pub const SEALING_BYTES: usize = 16 + 4 + 1 + 4 + POINT_BYTES + WRAPPED_KEY_BYTES + 32;
+
+/// Reads the sealing alone: for whoever reads many headers that differ in little else.
+///
+/// # Errors
+/// [`Malformed`].
+pub fn decode_sealing(input: &mut Reader<'_>) -> Result<Sealing, Malformed> {
     Ok(Sealing {
         capture: CaptureId(input.array()?),
         chunk: input.u32()?,

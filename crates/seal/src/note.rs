@@ -98,17 +98,7 @@ impl Checkpoint {
 
     /// The signed note.
     pub fn sign(&self, key: &SigningKey) -> String {
-        let text = self.text();
-        let name = NoteKey {
-            name: self.origin.clone(),
-            public: key.public(),
-        };
-        let signature = [name.id().as_slice(), key.sign(text.as_bytes()).as_slice()].concat();
-        format!(
-            "{text}\n\u{2014} {} {}\n",
-            self.origin,
-            STANDARD.encode(signature)
-        )
+        sign_note(&self.text(), key, &self.origin)
     }
 
     /// Reads a signed note. With a key its signature is checked; without one only its form.
@@ -116,29 +106,13 @@ impl Checkpoint {
     /// # Errors
     /// [`NoteError`].
     pub fn open(note: &str, key: Option<&NoteKey>) -> Result<Checkpoint, NoteError> {
-        let (text, signatures) = note.rsplit_once("\n\n").ok_or(NoteError::Form("checkpoint"))?;
-        let checkpoint = Checkpoint::parse(&format!("{text}\n"))?;
-        let lines = signatures
-            .strip_suffix('\n')
-            .ok_or(NoteError::Form("checkpoint"))?;
-        let mut by_key = Vec::new();
-        for line in lines.split('\n') {
-            let (name, signature) = parse_signature(line)?;
-            if key.is_some_and(|key| key.name == name && signature.get(..4) == Some(key.id().as_slice())) {
-                by_key.push(signature);
-            }
-        }
+        let note = Note::parse(note)?;
+        let checkpoint = Checkpoint::parse(note.text)?;
         let Some(key) = key else { return Ok(checkpoint) };
         if checkpoint.origin != key.name {
             return Err(NoteError::Origin);
         }
-        let signature = by_key.first().ok_or(NoteError::NotSigned)?;
-        suite::verify_signature(
-            &key.public,
-            checkpoint.text().as_bytes(),
-            signature.get(4..).unwrap_or(&[]),
-        )
-        .map_err(|_: SealError| NoteError::Signature)?;
+        note.check(key)?;
         Ok(checkpoint)
     }
 
@@ -163,6 +137,57 @@ impl Checkpoint {
         } else {
             Err(wrong)
         }
+    }
+}
+
+/// A text that ends with a line end, signed as a note under a key's name.
+pub fn sign_note(text: &str, key: &SigningKey, name: &str) -> String {
+    let id = NoteKey {
+        name: name.to_owned(),
+        public: key.public(),
+    }
+    .id();
+    let signature = [id.as_slice(), key.sign(text.as_bytes()).as_slice()].concat();
+    format!("{text}\n\u{2014} {name} {}\n", STANDARD.encode(signature))
+}
+
+/// A signed note, read but not checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note<'a> {
+    /// What is signed, its last line end included.
+    pub text: &'a str,
+    /// Name and signature of each signature line, in order.
+    pub signatures: Vec<(&'a str, Vec<u8>)>,
+}
+
+impl<'a> Note<'a> {
+    /// Reads the form.
+    ///
+    /// # Errors
+    /// [`NoteError::Form`].
+    pub fn parse(note: &'a str) -> Result<Self, NoteError> {
+        let wrong = NoteError::Form("signed note");
+        let blank = note.rfind("\n\n").ok_or(wrong.clone())?;
+        let (text, rest) = note.split_at_checked(blank + 1).ok_or(wrong.clone())?;
+        let lines = rest.strip_prefix('\n').and_then(|rest| rest.strip_suffix('\n'));
+        let signatures = lines.ok_or(wrong)?.split('\n').map(parse_signature);
+        Ok(Note {
+            text,
+            signatures: signatures.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Checks the first signature by this key.
+    ///
+    /// # Errors
+    /// [`NoteError::NotSigned`], [`NoteError::Signature`].
+    pub fn check(&self, key: &NoteKey) -> Result<(), NoteError> {
+        let id = key.id();
+        let by_key = |(name, signature): &&(&str, Vec<u8>)| *name == key.name && signature.starts_with(&id);
+        let (_, signature) = self.signatures.iter().find(by_key).ok_or(NoteError::NotSigned)?;
+        let signature = signature.get(id.len()..).unwrap_or(&[]);
+        suite::verify_signature(&key.public, self.text.as_bytes(), signature)
+            .map_err(|_: SealError| NoteError::Signature)
     }
 }
 

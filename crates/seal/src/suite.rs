@@ -76,10 +76,8 @@ pub fn random<const N: usize>() -> Result<[u8; N], SealError> {
 }
 
 fn to_array<const N: usize>(bytes: &[u8]) -> [u8; N] {
-    // Digests and signatures have the length of their algorithm; a shorter one would leave zeros that match nothing.
-    let mut out = [0; N];
-    out.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-    out
+    // Digests and signatures have the length of their algorithm; another length becomes zeros, which match nothing.
+    <[u8; N]>::try_from(bytes).unwrap_or([0; N])
 }
 
 /// SHA-256.
@@ -149,7 +147,12 @@ pub fn unhex(text: &str) -> Option<Vec<u8>> {
 /// The 32-byte commitment to a key, published beside what it seals. GCM alone does not commit: a ciphertext could be
 /// made to open under two keys. One SHA-256 block, because an HMAC would cost more than opening a short message.
 pub fn commitment(key: &Key) -> [u8; 32] {
-    sha256_of(&[b"chancery/1/commit", key.reveal()])
+    const LABEL: &[u8; 17] = b"chancery/1/commit";
+    let mut bytes = Zeroizing::new([0; LABEL.len() + 32]);
+    let (label, secret) = bytes.split_at_mut(LABEL.len());
+    label.copy_from_slice(LABEL);
+    secret.copy_from_slice(key.reveal());
+    sha256(bytes.as_slice())
 }
 
 /// Compares the commitment in constant time.

@@ -17,11 +17,10 @@ pub fn leaf_hash(pieces: &[&[u8]]) -> Hash {
 /// Hash of an inner node: SHA-256(0x01 || left || right).
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
     let mut bytes = [1; 65];
-    bytes
-        .iter_mut()
-        .skip(1)
-        .zip(left.iter().chain(right))
-        .for_each(|(to, from)| *to = *from);
+    let (_, hashes) = bytes.split_at_mut(1);
+    let (first, second) = hashes.split_at_mut(32);
+    first.copy_from_slice(left);
+    second.copy_from_slice(right);
     crate::suite::sha256(&bytes)
 }
 

@@ -21,6 +21,18 @@ pub(super) const ABOUT: About = About {
          changes of the address book.",
         "What users want to receive (marketing stopped or resumed), changes of numbers and ids.",
         "Changes of the account, its numbers and its templates, the end of sharing included.",
+        "Details of every record: `account_id`, `business_phone`, `phone_number_id` (which of the company's numbers), \
+         and under `other` every field not known here.",
+        "Details of messages: `type` (the vendor's word), `to`, `voice`, `animated`, `location`, `contacts`, \
+         `interactive` (with `answers` of a form), `button`, `order`, `template`, `system_type`, `unsupported_type`, \
+         `frequently_forwarded`, `referred_product`, `referral`, `identity`, `errors`, `context`, `history_status`.",
+        "Details of events: `edited_type` and `context` of an edit; `conversation`, `pricing`, `errors`, \
+         `biz_opaque_callback_data`, `recipient_type`, `recipient_identity_key_hash`, `type`, `payment` of a status; `phase`, `chunk_order`, `progress`, \
+         `errors` of a history; `new_ids`, `identity`, `detail` of a changed identity; `category`, `detail` of a \
+         preference; `direction`, `status`, `start_time`, `end_time`, `duration`, `session`, `to` of a call; \
+         `request_id`, `join_request_id`, `subject`, `description`, `invite_link`, `join_approval_mode`, `reason`, \
+         `initiated_by`, `failed_participants`, `group_subject`, `group_description`, `profile_picture` of a group; \
+         `field`, `value`, `capture_ends` of an account; `first_name` of the address book.",
     ],
     blind_spots: &[
         "What the company sends through the Cloud API itself is not in any webhook: only its statuses are, without \
@@ -49,6 +61,8 @@ pub(super) const ABOUT: About = About {
          `expired`.",
         "A phone number may be absent: since 2026 a user with a user name may be known by a business-scoped id only, \
          and a new phone number yields a new id.",
+        "A webhook field the app is not subscribed to is not delivered: for staff's own messages that is \
+         `smb_message_echoes`, for the past `history`.",
         "A callback address set for one number or account diverts its webhooks elsewhere.",
         "What a message says it replies to, or forwards, is supplied by the sender's client and not proved.",
         "The network addresses in a call's session description are kept in the capture but not shown.",
@@ -74,6 +88,10 @@ const PROBLEMS: &[(&str, &str)] = &[
     (
         "too-large",
         "The body is longer than 64 MiB; nothing of it was read.",
+    ),
+    (
+        "too-many-problems",
+        "More than 10,000 problems in one capture; no further one is told.",
     ),
     (
         "not-a-delivery",
@@ -131,6 +149,10 @@ const PROBLEMS: &[(&str, &str)] = &[
     (
         "too-many-contacts",
         "More than 10,000 contact cards in one change; those after give no names.",
+    ),
+    (
+        "too-many-members",
+        "More than 1,024 people joined or left a group at once; those after have no event.",
     ),
     (
         "too-deep",

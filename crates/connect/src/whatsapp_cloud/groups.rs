@@ -39,7 +39,7 @@ const SHOWN: &[&str] = &[
     "errors",
 ];
 
-/// A group of the vendor's has at most eight members; more than this are only shown in the details.
+/// A group of the vendor's has at most eight members.
 const MAX_MEMBERS: usize = 1_024;
 
 /// Reads one happening. Several people joining at once make an event each; the first owns the bytes.
@@ -47,77 +47,65 @@ pub(super) fn group<'a>(walk: &mut Walk<'a, '_>, scope: &Scope<'a>, raw: &'a Raw
     let Some(object) = walk.object(raw)? else {
         return walk.lost("wrong-type", "a group's change is not an object", raw);
     };
-    let mut details = scope.details();
-    for name in SHOWN {
-        walk.show_field(&mut details, &object, name)?;
-    }
-    walk.show_unknown(&mut details, &object, "group", &[MAPPED, SHOWN])?;
-    let word = walk.text(&object, "type")?;
-    let group = walk.text(&object, "group_id")?;
-    if group.is_none() {
-        walk.problem("missing-id", "a group's change does not say of which group", raw)?;
-    }
-    let subject = subject(walk, &object)?;
-    let conversation = group.map(|id| Conversation {
-        title: subject.clone(),
-        ..people::group(id)
-    });
-    let kind = kind_of(word.as_deref(), subject.is_some());
-    if kind == EventKind::Other && !word.as_deref().is_some_and(|word| OTHERS.contains(&word)) {
-        walk.problem(
-            "unknown-group-event",
-            "a group's change is of a kind not known here",
-            raw,
-        )?;
-    }
-    let mut event = Event {
-        conversation,
-        occurred_at: walk.instant(&object, "timestamp")?,
-        state: word,
-        text: if matches!(kind, EventKind::Rename | EventKind::Other) {
-            subject
-        } else {
-            None
-        },
-        details: details.finish(),
-        ..bare(kind)
-    };
-    let moved = match kind {
+    let mut event = happening(walk, scope, &object, raw)?;
+    let moved = match event.event {
         EventKind::Join => members(walk, scope, &object, "added_participants")?,
         EventKind::Leave => members(walk, scope, &object, "removed_participants")?,
         _ => Vec::new(),
     };
-    if let (false, Some(details)) = (moved.is_empty(), &mut event.details) {
-        // Each mover has an event; the lists would stand in every one of them.
-        details
-            .0
-            .retain(|name, _| name != "added_participants" && name != "removed_participants");
-    }
     if moved.is_empty() {
-        let actor = people::someone(scope.cards.complete(people::named(walk, &object, WHO)?));
-        return walk.event(
-            walk.span(raw),
-            Event {
-                actor,
-                ..nobody_moved(event)
-            },
-        );
+        event.actor = people::someone(scope.cards.complete(people::named(walk, &object, WHO)?));
+        return walk.event(walk.span(raw), nobody_moved(event));
     }
-    for (place, actor) in moved.into_iter().enumerate() {
-        let span = if place == 0 {
-            walk.span(raw)
-        } else {
-            walk.place(raw)
-        };
-        walk.event(
-            span,
-            Event {
-                actor: Some(actor),
-                ..event.clone()
-            },
-        )?;
+    if let Some(details) = &mut event.details {
+        // Each mover has an event; the lists would stand in every one of them.
+        let list = |name: &str| name == "added_participants" || name == "removed_participants";
+        details.0.retain(|name, _| !list(name));
+    }
+    let mut span = walk.span(raw);
+    for actor in moved {
+        event.actor = Some(actor);
+        walk.event(span, event.clone())?;
+        span = walk.place(raw);
     }
     Ok(())
+}
+
+/// What happened, without whom it happened to.
+fn happening<'a>(
+    walk: &mut Walk<'a, '_>,
+    scope: &Scope<'a>,
+    object: &Object<'a>,
+    raw: &'a RawValue,
+) -> io::Result<Event<'a>> {
+    let mut details = scope.details();
+    for name in SHOWN {
+        walk.show_field(&mut details, object, name)?;
+    }
+    walk.show_unknown(&mut details, object, "group", &[MAPPED, SHOWN])?;
+    let word = walk.text(object, "type")?;
+    let group = walk.text(object, "group_id")?;
+    if group.is_none() {
+        walk.problem("missing-id", "a group's change does not say of which group", raw)?;
+    }
+    let subject = subject(walk, object)?;
+    let title = subject.clone();
+    let kind = kind_of(word.as_deref(), subject.is_some());
+    if kind == EventKind::Other && !word.as_deref().is_some_and(|word| OTHERS.contains(&word)) {
+        let detail = "a group's change is of a kind not known here";
+        walk.problem("unknown-group-event", detail, raw)?;
+    }
+    Ok(Event {
+        conversation: group.map(|id| Conversation {
+            title,
+            ..people::group(id)
+        }),
+        occurred_at: walk.instant(object, "timestamp")?,
+        state: word,
+        text: subject.filter(|_| matches!(kind, EventKind::Rename | EventKind::Other)),
+        details: details.finish(),
+        ..bare(kind)
+    })
 }
 
 /// Kinds that are neither a join, a leave nor a new name.
@@ -175,7 +163,15 @@ fn members<'a>(
             walk.problem("wrong-type", "a list of members is no list", raw)?;
             continue;
         };
-        for element in elements.take(MAX_MEMBERS) {
+        for element in elements {
+            if moved.len() >= MAX_MEMBERS {
+                walk.problem(
+                    "too-many-members",
+                    "not every member that moved has an event",
+                    raw,
+                )?;
+                break;
+            }
             let Some(member) = walk.object(element)? else {
                 walk.problem("wrong-type", "a member is not an object", element)?;
                 continue;

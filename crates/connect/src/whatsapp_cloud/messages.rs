@@ -194,10 +194,6 @@ fn sides<'a>(
     from: Participant<'a>,
     to: Participant<'a>,
 ) -> (Participant<'a>, Participant<'a>) {
-    let thread = match origin {
-        Origin::Thread(other) => Some(other.clone()),
-        Origin::Received | Origin::Echo => None,
-    };
     match direction {
         Direction::Out => {
             let mut business = from;
@@ -206,13 +202,29 @@ fn sides<'a>(
                 .ids
                 .into_iter()
                 .for_each(|id| people::add(&mut business, Some(id)));
-            (business, thread.unwrap_or_else(|| scope.cards.complete(to)))
+            (business, thread_or(origin, scope.cards.complete(to)))
         }
         Direction::In => {
-            let sender = scope.cards.complete(from);
-            (sender.clone(), thread.unwrap_or(sender))
+            let mut sender = scope.cards.complete(from);
+            let other = thread_or(origin, sender.clone());
+            if other.ids.iter().any(|id| sender.ids.contains(id)) {
+                sender.name = sender.name.or_else(|| other.name.clone());
+                other
+                    .ids
+                    .iter()
+                    .for_each(|id| people::add(&mut sender, Some(id.clone())));
+            }
+            (sender, other)
         }
-        Direction::Unknown => (from, thread.unwrap_or_default()),
+        Direction::Unknown => (from, thread_or(origin, Participant::default())),
+    }
+}
+
+/// The person at the other end of a thread, or else this one.
+fn thread_or<'a>(origin: &Origin<'a>, person: Participant<'a>) -> Participant<'a> {
+    match origin {
+        Origin::Thread(other) => other.clone(),
+        Origin::Received | Origin::Echo => person,
     }
 }
 

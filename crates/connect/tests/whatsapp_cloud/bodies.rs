@@ -101,6 +101,37 @@ fn problems_without_end_are_told_only_so_often() {
 }
 
 #[test]
+fn more_contact_cards_than_are_remembered_are_a_problem_and_belong_all_the_same() {
+    let cards: Vec<String> = (0..10_001)
+        .map(|n| format!(r#"{{"wa_id":"{}"}}"#, 447_700_900_000_u64 + n))
+        .collect();
+    let body = format!(
+        r#"{{"entry":[{{"id":"1","changes":[{{"field":"messages","value":{{"contacts":[{}]}}}}]}}]}}"#,
+        cards.join(",")
+    );
+    assert_eq!(problems(body.as_bytes()), ["too-many-contacts"]);
+    assert_eq!(parsed(body.as_bytes()).0.belonging.len(), 10_001);
+}
+
+#[test]
+fn more_members_than_a_group_can_have_are_a_problem() {
+    let members: Vec<String> = (0..2_000)
+        .map(|n| format!(r#"{{"wa_id":"{}"}}"#, 447_700_900_000_u64 + n))
+        .collect();
+    let body = format!(
+        r#"{{"entry":[{{"id":"1","changes":[{{"field":"group_participants_update","value":{{"groups":[{{"type":"group_participants_add","group_id":"g","timestamp":"1767225600","added_participants":[{}]}}]}}}}]}}]}}"#,
+        members.join(",")
+    );
+    let (sink, report) = parsed(body.as_bytes());
+    assert_eq!((report.events, report.problems), (1_024, 1));
+    assert_eq!(
+        sink.records.iter().filter(|(span, _)| span.len > 0).count(),
+        1,
+        "one event owns the bytes"
+    );
+}
+
+#[test]
 fn an_edit_nested_a_million_deep_is_reported() {
     for unit in [r#"{"edit":{"message":"#, "[", r#"{"a":"#] {
         let body = unit.repeat(1_000_000);

@@ -44,6 +44,15 @@ pub fn parsed(body: &[u8]) -> (Collect, Report) {
     let report = connector
         .parse(&mut Cursor::new(body), &ParseOptions::default(), &mut sink)
         .expect("parsing never fails for what the bytes say");
+    for (_, record) in sink
+        .records
+        .iter()
+        .filter(|(_, record)| record["kind"] == "problem")
+    {
+        let code = record["code"].as_str().expect("a code is text");
+        let mut known = connector.about().problems.iter();
+        assert!(known.any(|(known, _)| *known == code), "{code} is not documented");
+    }
     (sink, report)
 }
 

@@ -1,0 +1,151 @@
+//! Checkpoints from outside: handed out earlier or later than the one a bundle is pinned to.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use model::bytes::{Malformed, Reader};
+use serde::{Deserialize, Serialize};
+
+use super::error::{BundleError, Fault, Where, failed};
+use super::frames::{CONSISTENCY, HEAD_BYTES, read_path};
+use super::verify::OutsideCheckpoint;
+use crate::note::{Checkpoint, NoteKey};
+use crate::tree::{Hash, is_consistent};
+
+/// What stands beside a checkpoint that is handed out (`FILE.proof`): how it continues earlier logs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SideProofs {
+    /// Size of the checkpoint it stands beside.
+    pub to: u64,
+    /// From where, ascending.
+    pub from: Vec<SideProof>,
+}
+
+/// One consistency proof.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SideProof {
+    /// Size of the earlier log.
+    pub size: u64,
+    /// Hashes of the path, Base64.
+    pub path: Vec<String>,
+}
+
+impl SideProof {
+    /// From a path of hashes.
+    pub fn new(size: u64, path: &[Hash]) -> Self {
+        SideProof {
+            size,
+            path: path.iter().map(|hash| STANDARD.encode(hash)).collect(),
+        }
+    }
+
+    fn hashes(&self) -> Option<Vec<Hash>> {
+        let hash = |text: &String| Hash::try_from(STANDARD.decode(text).ok()?).ok();
+        self.path.iter().map(hash).collect()
+    }
+}
+
+/// Calls `each` with the size and path of every proof in the member `consistency`; sizes ascend and are smaller than
+/// the pinned one.
+pub(super) fn proofs(
+    member: &[u8],
+    pinned: u64,
+    mut each: impl FnMut(u64, Vec<Hash>),
+) -> Result<(), BundleError> {
+    let mut rest = member;
+    let mut before = 0;
+    while !rest.is_empty() {
+        let place = Where::Frame {
+            member: "consistency",
+            offset: (member.len() - rest.len()) as u64,
+        };
+        let read = |rest| -> Result<(u64, Vec<Hash>, usize), Malformed> {
+            let mut frame = Reader::new(rest, "consistency frame");
+            if frame.u8()? != CONSISTENCY {
+                return Err(Malformed::Value("frame type"));
+            }
+            let payload = frame.blob()?;
+            let mut reader = Reader::new(payload, "consistency frame");
+            let (size, path) = (reader.u64()?, read_path(&mut reader)?);
+            reader.end()?;
+            Ok((size, path, HEAD_BYTES + payload.len()))
+        };
+        let (size, path, length) = read(rest).map_err(|error| Fault::from(error).at(place))?;
+        if size <= before || size >= pinned {
+            return Err(failed(place, "a size that does not ascend below the pinned one"));
+        }
+        before = size;
+        each(size, path);
+        rest = rest.get(length..).unwrap_or(&[]);
+    }
+    Ok(())
+}
+
+/// Whether the pinned checkpoint and the one from outside are of one log that was only added to.
+pub(super) fn check(
+    outside: &OutsideCheckpoint<'_>,
+    key: &NoteKey,
+    pinned: &Checkpoint,
+    consistency: &[u8],
+) -> Result<(), BundleError> {
+    let place = Where::Outside;
+    let other = Checkpoint::open(outside.note, Some(key)).map_err(|error| Fault::from(error).at(place))?;
+    if other.size == pinned.size {
+        let same = other.root == pinned.root;
+        return same
+            .then_some(())
+            .ok_or_else(|| failed(place, "same size, other root: the log was forked or rewritten"));
+    }
+    let rewritten = || {
+        failed(
+            place,
+            "the bundle's log does not continue it: the log was forked or rewritten",
+        )
+    };
+    if other.size < pinned.size {
+        let mut path = (other.size == 0).then(Vec::new);
+        proofs(consistency, pinned.size, |size, found| {
+            if size == other.size {
+                path = Some(found);
+            }
+        })?;
+        let path = path.ok_or_else(|| Fault::NoProofFrom { size: other.size }.at(place))?;
+        return is_consistent(other.size, &other.root, pinned.size, &pinned.root, &path)
+            .then_some(())
+            .ok_or_else(rewritten);
+    }
+    let missing = || {
+        let (size, pinned) = (other.size, pinned.size);
+        Fault::NoProofTo { size, pinned }.at(place)
+    };
+    let path = beside(outside.proof.ok_or_else(missing)?, other.size, pinned.size)?.ok_or_else(missing)?;
+    is_consistent(pinned.size, &pinned.root, other.size, &other.root, &path)
+        .then_some(())
+        .ok_or_else(|| {
+            failed(
+                place,
+                "it does not continue the bundle's log: the log was forked or rewritten",
+            )
+        })
+}
+
+/// The path from `pinned` to `size` in the text of a `.proof` file.
+fn beside(text: &str, size: u64, pinned: u64) -> Result<Option<Vec<Hash>>, BundleError> {
+    let place = Where::SideProof;
+    let proofs: SideProofs =
+        serde_json::from_str(text).map_err(|_| failed(place, "not a proof in this format"))?;
+    if proofs.to != size {
+        return Err(failed(place, "it stands beside a checkpoint of another size"));
+    }
+    if pinned == 0 {
+        return Ok(Some(Vec::new()));
+    }
+    let Some(proof) = proofs.from.iter().find(|proof| proof.size == pinned) else {
+        return Ok(None);
+    };
+    let path = proof
+        .hashes()
+        .ok_or_else(|| failed(place, "not a proof in this format"))?;
+    Ok(Some(path))
+}
