@@ -153,6 +153,12 @@ pub fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, StoreError> {
     Ok(bytes)
 }
 
+/// Bytes free on the disk of a folder, for whoever is not root.
+pub fn free_bytes(folder: &Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(folder).ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
 /// A data folder held by this process alone, until dropped.
 #[derive(Debug)]
 pub struct FolderLock {

@@ -35,8 +35,7 @@ fn run(inner: &Arc<Inner>) {
                 let followed = locked(&inner.progress).followed;
                 // The wait is cut short by new entries and by closing; its length only bounds how late a lost
                 // wake-up is noticed.
-                let seen = Position(followed.0.saturating_sub(1));
-                inner.ledger.wait_past(seen, Duration::from_secs(1));
+                inner.ledger.wait_past(followed, Duration::from_secs(1));
             }
             Err(error) => {
                 let source = std::error::Error::source(&error).map(ToString::to_string);
@@ -50,7 +49,16 @@ fn run(inner: &Arc<Inner>) {
 
 /// One round; `true` when there was something to do.
 fn step(inner: &Arc<Inner>) -> Result<bool, VaultError> {
-    let mut busy = index_entries(inner)?;
+    // Wraps and parts that exist must be known before anything is normalized, or it would be written out twice.
+    let head = inner.ledger.head();
+    let mut busy = false;
+    while position_of(&locked(&inner.catalogue))? < head {
+        busy |= index_entries(inner)?;
+        if inner.closing.load(Ordering::SeqCst) {
+            return Ok(false);
+        }
+    }
+    inner.set_progress(|progress| progress.followed = progress.followed.max(head));
     let captures = locked(&inner.catalogue).captures_to_normalize(CAPTURES_AT_ONCE)?;
     for row in &captures {
         if inner.closing.load(Ordering::SeqCst) {
@@ -79,10 +87,6 @@ fn index_entries(inner: &Arc<Inner>) -> Result<bool, VaultError> {
     let head = inner.ledger.head();
     if from > head {
         return Err(StoreError::damaged("catalogue", "has read further than the ledger reaches; run rebuild").into());
-    }
-    if from == head {
-        inner.set_progress(|progress| progress.followed = from);
-        return Ok(false);
     }
     let mut scanner = inner.ledger.scan(from);
     let mut catalogue = locked(&inner.catalogue);

@@ -170,6 +170,16 @@ impl Catalogue {
         Ok(statement.query_row([number(at.0)], rows::capture).optional()?)
     }
 
+    /// Position of the first chunk of a capture.
+    ///
+    /// # Errors
+    /// [`StoreError::Catalogue`].
+    pub fn first_chunk(&self, capture_id: &Digest) -> Result<Option<Position>, StoreError> {
+        let mut statement = self.db.prepare_cached("SELECT position FROM capture WHERE capture_id = $1")?;
+        let found: Option<i64> = statement.query_row([capture_id], |row| row.get(0)).optional()?;
+        Ok(found.map(position))
+    }
+
     /// Positions of a capture's chunks, in order.
     ///
     /// # Errors
@@ -215,6 +225,14 @@ impl Catalogue {
     /// [`StoreError::Catalogue`].
     pub fn count_to_normalize(&self) -> Result<u64, StoreError> {
         self.count("SELECT COUNT(*) FROM capture WHERE state = 1")
+    }
+
+    /// How many captures no key opens.
+    ///
+    /// # Errors
+    /// [`StoreError::Catalogue`].
+    pub fn count_unreadable(&self) -> Result<u64, StoreError> {
+        self.count("SELECT COUNT(*) FROM capture WHERE state = 3")
     }
 
     fn count(&self, sql: &str) -> Result<u64, StoreError> {

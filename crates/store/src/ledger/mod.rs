@@ -237,10 +237,13 @@ impl Ledger {
         *locked(&self.shared.head)
     }
 
-    /// Waits until the head has passed `seen`, or for `at_most`; returns the head.
+    /// Waits until the head has passed `seen`, somebody calls [`Ledger::wake`], or `at_most` is over; returns the head.
     pub fn wait_past(&self, seen: Position, at_most: Duration) -> Position {
         let head = locked(&self.shared.head);
-        let waited = self.shared.moved.wait_timeout_while(head, at_most, |head| *head <= seen);
+        if *head > seen {
+            return *head;
+        }
+        let waited = self.shared.moved.wait_timeout(head, at_most);
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
