@@ -346,7 +346,8 @@ impl<'a> PartWriter<'a> {
 
     /// Writes out the rest of every stream and all parts.
     pub fn finish(mut self, streams: u32) -> Result<Vec<RecordRow>, VaultError> {
-        for stream in (0..streams).filter(|stream| Some(*stream) != self.skip) {
+        let skip = self.skip;
+        for stream in (0..streams).filter(|stream| Some(*stream) != skip) {
             self.position(stream)?;
             loop {
                 let (offset, bytes) = self.read(stream, ITEM_BYTES_MAX)?;
