@@ -64,6 +64,22 @@ pub trait Connector: Sync {
     /// Only those of `input` and `sink`; never for what the bytes say.
     fn parse(&self, input: &mut dyn Input, options: &ParseOptions, sink: &mut dyn Sink) -> io::Result<Report>;
 
+    /// How many streams a capture has: 1, or 1 and one for each member of a container.
+    ///
+    /// # Errors
+    /// Those of the input.
+    fn streams(&self, _input: &mut dyn Input) -> io::Result<u32> {
+        Ok(1)
+    }
+
+    /// The bytes of a stream that is not the capture itself (see [`Span`]), from its beginning.
+    ///
+    /// # Errors
+    /// Those of the input.
+    fn stream(&self, _input: Box<dyn Input>, _stream: u32) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(io::empty()))
+    }
+
     /// The first request for a file that a message names, or how to give up at once.
     fn fetch_first(&self, _fetch: &Fetch, _settings: &Settings) -> FetchStep {
         FetchStep::GiveUp { state: AttachmentState::Refused, reason: "this connector fetches nothing" }

@@ -329,6 +329,52 @@ pub struct Place {
     pub line: Option<u64>,
 }
 
+impl ContentKind {
+    /// Its name in the serialized form.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ContentKind::Text => "text",
+            ContentKind::Image => "image",
+            ContentKind::Audio => "audio",
+            ContentKind::Video => "video",
+            ContentKind::Document => "document",
+            ContentKind::Sticker => "sticker",
+            ContentKind::Location => "location",
+            ContentKind::Contact => "contact",
+            ContentKind::Poll => "poll",
+            ContentKind::Call => "call",
+            ContentKind::Reaction => "reaction",
+            ContentKind::Order => "order",
+            ContentKind::Interactive => "interactive",
+            ContentKind::Template => "template",
+            ContentKind::System => "system",
+            ContentKind::Unsupported => "unsupported",
+            ContentKind::Other => "other",
+        }
+    }
+}
+
+impl EventKind {
+    /// Its name in the serialized form.
+    pub const fn name(self) -> &'static str {
+        match self {
+            EventKind::Edit => "edit",
+            EventKind::Revoke => "revoke",
+            EventKind::Reaction => "reaction",
+            EventKind::Status => "status",
+            EventKind::Join => "join",
+            EventKind::Leave => "leave",
+            EventKind::Rename => "rename",
+            EventKind::Consent => "consent",
+            EventKind::Call => "call",
+            EventKind::Account => "account",
+            EventKind::IdentityChange => "identity_change",
+            EventKind::HistorySync => "history_sync",
+            EventKind::Other => "other",
+        }
+    }
+}
+
 fn is_false(value: &bool) -> bool {
     !*value
 }

@@ -198,6 +198,27 @@ impl Encapsulation {
 }
 
 impl Sealer {
+    /// Goes on with a capture that was interrupted after `last_sealed`, under the same key.
+    pub fn resume(zone: ZoneId, origin: Origin, purpose: Purpose, last_sealed: &Sealing, key: Key) -> Sealer {
+        Sealer {
+            zone,
+            origin,
+            purpose,
+            capture: last_sealed.capture,
+            epoch: last_sealed.epoch,
+            encapsulation: last_sealed.encapsulation,
+            wrapped_key: last_sealed.wrapped_key,
+            commitment: last_sealed.commitment,
+            key,
+            next: last_sealed.chunk.saturating_add(1),
+        }
+    }
+
+    /// The capture's id.
+    pub fn capture(&self) -> CaptureId {
+        self.capture
+    }
+
     /// Seals the next chunk in place: `bytes` becomes the body of the entry.
     ///
     /// # Errors

@@ -210,7 +210,8 @@ impl MacKey {
             context.update(&u64::try_from(piece.len()).unwrap_or(u64::MAX).to_be_bytes());
             context.update(piece);
         }
-        to_array(context.sign().as_ref())
+        let tag: [u8; 32] = to_array(context.sign().as_ref());
+        tag.first_chunk().copied().unwrap_or_default()
     }
 }
 
@@ -381,4 +382,27 @@ pub fn verify_signature(public: &[u8; 32], message: &[u8], signature: &[u8]) -> 
     VerifyingKey::new(&ED25519, public)
         .verify(message, signature)
         .map_err(|_| SealError::Signature)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keyed_digests_differ_by_key_by_piece_and_by_where_a_piece_ends() {
+        fn digest(key: u8, pieces: &[&[u8]]) -> [u8; 16] {
+            MacKey::new(&Key::from_bytes([key; 32])).digest(pieces)
+        }
+        let all = [
+            digest(1, &[b"a", b"b"]),
+            digest(2, &[b"a", b"b"]),
+            digest(1, &[b"ab", b""]),
+            digest(1, &[b"a", b"c"]),
+            digest(1, &[]),
+        ];
+        for (at, one) in all.iter().enumerate() {
+            assert!(all.iter().skip(at + 1).all(|other| one != other));
+        }
+        assert_eq!(all[0], digest(1, &[b"a", b"b"]));
+    }
 }

@@ -30,7 +30,9 @@ pub enum StoreError {
         detail: String,
     },
     /// An earlier write failed; nothing is written until a restart.
-    #[error("the ledger stopped accepting writes after an error; free space or repair the disk, then restart")]
+    #[error(
+        "the ledger stopped accepting writes after an error; free space or repair the disk, then restart"
+    )]
     Stopped,
     /// The key ring was not opened.
     #[error(transparent)]
@@ -49,12 +51,19 @@ pub enum StoreError {
 impl StoreError {
     /// Makes an error out of what a file operation met.
     pub fn io<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + 'a {
-        move |source| StoreError::Io { doing, path: path.to_owned(), source }
+        move |source| StoreError::Io {
+            doing,
+            path: path.to_owned(),
+            source,
+        }
     }
 
     /// A damaged record.
     pub fn damaged(what: impl Into<String>, detail: impl Into<String>) -> StoreError {
-        StoreError::Damaged { what: what.into(), detail: detail.into() }
+        StoreError::Damaged {
+            what: what.into(),
+            detail: detail.into(),
+        }
     }
 
     /// Whether the disk is full.
@@ -68,7 +77,9 @@ impl StoreError {
 /// # Errors
 /// [`StoreError::Io`].
 pub fn sync_folder(path: &Path) -> Result<(), StoreError> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(StoreError::io("syncing", path))
+    File::open(path)
+        .and_then(|folder| folder.sync_all())
+        .map_err(StoreError::io("syncing", path))
 }
 
 /// Creates a folder and its parents, readable by the owner only.
@@ -130,11 +141,22 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 pub fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, StoreError> {
     let file = File::open(path).map_err(StoreError::io("opening", path))?;
     let mut bytes = Vec::new();
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(StoreError::io("reading", path))?;
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(StoreError::io("reading", path))?;
     if bytes.len() as u64 > limit {
-        return Err(StoreError::damaged(path.display().to_string(), "is longer than any such file may be"));
+        return Err(StoreError::damaged(
+            path.display().to_string(),
+            "is longer than any such file may be",
+        ));
     }
     Ok(bytes)
+}
+
+/// Bytes free on the disk of a folder, for whoever is not root.
+pub fn free_bytes(folder: &Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(folder).ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 /// A data folder held by this process alone, until dropped.

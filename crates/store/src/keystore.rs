@@ -46,7 +46,14 @@ impl KeyStore {
         path.parent().map_or(Ok(()), folder::sync_folder)?;
         let file = folder::create_file(path, false)?;
         let length = bytes.len() as u64;
-        Ok(KeyStore { path: path.to_owned(), copy: None, file, length, ring, failed: false })
+        Ok(KeyStore {
+            path: path.to_owned(),
+            copy: None,
+            file,
+            length,
+            ring,
+            failed: false,
+        })
     }
 
     /// Opens a key store. An append that a crash cut short is cut off: it was never relied on.
@@ -59,9 +66,18 @@ impl KeyStore {
         let file = folder::create_file(path, false)?;
         let length = opened.covered_bytes as u64;
         if opened.covered_bytes < bytes.len() {
-            file.set_len(length).and_then(|()| file.sync_all()).map_err(StoreError::io("cutting", path))?;
+            file.set_len(length)
+                .and_then(|()| file.sync_all())
+                .map_err(StoreError::io("cutting", path))?;
         }
-        let store = KeyStore { path: path.to_owned(), copy, file, length, ring: opened.ring, failed: false };
+        let store = KeyStore {
+            path: path.to_owned(),
+            copy,
+            file,
+            length,
+            ring: opened.ring,
+            failed: false,
+        };
         store.write_copy()?;
         Ok(store)
     }
@@ -126,7 +142,13 @@ impl KeyStore {
             return Ok(id);
         }
         let id = KeyId(seal::suite::random()?);
-        let record = Record::Secret { id, kind, label: *label, at, secret: Key::random()? };
+        let record = Record::Secret {
+            id,
+            kind,
+            label: *label,
+            at,
+            secret: Key::random()?,
+        };
         self.append(vec![record])?;
         Ok(id)
     }
@@ -141,7 +163,13 @@ impl KeyStore {
         for (kind, label) in wanted {
             if self.ring.find(*kind, label).is_none() && seen.insert((*kind, *label)) {
                 let id = KeyId(seal::suite::random()?);
-                fresh.push(Record::Secret { id, kind: *kind, label: *label, at, secret: Key::random()? });
+                fresh.push(Record::Secret {
+                    id,
+                    kind: *kind,
+                    label: *label,
+                    at,
+                    secret: Key::random()?,
+                });
             }
         }
         self.append(fresh)
@@ -158,7 +186,12 @@ impl KeyStore {
         self.failed = true;
         for id in ids {
             if let Some(held) = self.ring.held(*id).filter(|held| held.secret.is_some()) {
-                let record = Record::Destroyed { id: *id, kind: held.kind, label: held.label, at };
+                let record = Record::Destroyed {
+                    id: *id,
+                    kind: held.kind,
+                    label: held.label,
+                    at,
+                };
                 self.ring.append(record)?;
             }
         }
@@ -192,7 +225,10 @@ impl KeyStore {
 mod tests {
     use super::*;
 
-    const QUICK: PassphraseCost = PassphraseCost { memory_kib: 64, passes: 1 };
+    const QUICK: PassphraseCost = PassphraseCost {
+        memory_kib: 64,
+        passes: 1,
+    };
     const LABEL: Label = [7; 16];
 
     #[test]

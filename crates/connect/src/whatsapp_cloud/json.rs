@@ -223,9 +223,22 @@ pub(super) fn tree(text: &str) -> Result<(Value, bool), Unshown> {
         return Err(Unshown::TooLong);
     }
     match serde_json::from_str::<Tree>(text) {
+        Ok(Tree { value, .. }) if depth(&value) > MAX_SHOWN_DEPTH => Err(Unshown::TooDeep),
         Ok(Tree { value, repeated }) => Ok((value, repeated)),
         Err(error) if error.to_string().starts_with("recursion limit") => Err(Unshown::TooDeep),
         Err(_) => Err(Unshown::BadText),
+    }
+}
+
+/// Levels of a value that are shown. A record puts some more around it, and must itself be readable: the usual
+/// limit of readers is 128.
+const MAX_SHOWN_DEPTH: usize = 64;
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(list) => 1 + list.iter().map(depth).max().unwrap_or(0),
+        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
+        _ => 0,
     }
 }
 

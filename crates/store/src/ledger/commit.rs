@@ -47,7 +47,8 @@ pub fn create_segment(
     let file = folder::create_file(&path, true)?;
     let bytes = head.encode();
     let offset = bytes.len() as u64;
-    file.write_all_at(&bytes, 0).map_err(StoreError::io("writing", &path))?;
+    file.write_all_at(&bytes, 0)
+        .map_err(StoreError::io("writing", &path))?;
     fill(&file, offset, FIRST_PREPARE_BYTES).map_err(StoreError::io("preparing", &path))?;
     path.parent().map_or(Ok(()), folder::sync_folder)?;
     let file = Arc::new(file);
@@ -103,7 +104,11 @@ impl Preparer {
     fn run(&self) {
         let mut state = locked(&self.state);
         while !state.closed {
-            if let Some(file) = state.file.clone().filter(|_| state.prepared < state.wanted && !state.failed) {
+            if let Some(file) = state
+                .file
+                .clone()
+                .filter(|_| state.prepared < state.wanted && !state.failed)
+            {
                 let (number, from, to) = (state.number, state.prepared, state.wanted);
                 drop(state);
                 let filled = fill(&file, from, to);
@@ -164,7 +169,11 @@ pub fn start(
     integrator: SyncSender<Committed>,
 ) -> Result<JoinHandle<()>, StoreError> {
     let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
-    let no_thread = |source| StoreError::Io { doing: "starting a thread for", path: PathBuf::new(), source };
+    let no_thread = |source| StoreError::Io {
+        doing: "starting a thread for",
+        path: PathBuf::new(),
+        source,
+    };
     let preparer = Arc::new(Preparer::default());
     let running = preparer.clone();
     let prepare = named("prepare").spawn(move || running.run()).map_err(no_thread)?;
@@ -206,7 +215,11 @@ impl Committer {
             if queue.closed {
                 return None;
             }
-            queue = self.shared.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self
+                .shared
+                .arrived
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         let (mut taken, mut bytes) = (Vec::with_capacity(queue.waiting.len()), 0);
         while let Some(next) = queue.waiting.front() {
@@ -246,7 +259,9 @@ impl Committer {
         self.group_bytes = bytes.len() + bytes.len() / 4;
         match self.write(bytes, now, next) {
             Ok(()) => {
-                answers.into_iter().for_each(|(position, answer)| answer(Ok(position)));
+                answers
+                    .into_iter()
+                    .for_each(|(position, answer)| answer(Ok(position)));
                 Ok(())
             }
             Err(error) => Err((error, answers.into_iter().map(|(_, answer)| answer).collect())),
@@ -259,32 +274,52 @@ impl Committer {
             self.roll(at)?;
         }
         let (offset, end) = (self.tail.offset, self.tail.offset + bytes.len() as u64);
-        self.preparer.ensure(&self.tail, end, self.shared.options.segment_bytes);
+        self.preparer
+            .ensure(&self.tail, end, self.shared.options.segment_bytes);
         let path = segment_path(&self.shared.folder, self.tail.number);
         if cfg!(debug_assertions) {
             let half = bytes.get(..bytes.len() / 2).unwrap_or(&[]);
-            self.tail.file.write_all_at(half, offset).map_err(StoreError::io("writing", &path))?;
+            self.tail
+                .file
+                .write_all_at(half, offset)
+                .map_err(StoreError::io("writing", &path))?;
             failpoint::hit("group-half-written");
         }
-        self.tail.file.write_all_at(&bytes, offset).map_err(StoreError::io("writing", &path))?;
+        self.tail
+            .file
+            .write_all_at(&bytes, offset)
+            .map_err(StoreError::io("writing", &path))?;
         failpoint::hit("group-written");
-        self.tail.file.sync_data().map_err(StoreError::io("syncing", &path))?;
+        self.tail
+            .file
+            .sync_data()
+            .map_err(StoreError::io("syncing", &path))?;
         failpoint::hit("group-durable");
         let first = self.tail.next;
-        if let Some(segment) =
-            self.shared.segments.write().unwrap_or_else(PoisonError::into_inner).all.last_mut()
+        if let Some(segment) = self
+            .shared
+            .segments
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .all
+            .last_mut()
         {
             segment.note_group(offset, first, end);
         }
         self.tail.offset = end;
         self.tail.next = next;
         *locked(&self.shared.head) = next;
-        let group = Committed::Group { bytes: Arc::new(bytes), offset, at };
+        self.shared.moved.notify_all();
+        let group = Committed::Group { bytes, at };
         self.integrator.send(group).map_err(|_| StoreError::Stopped)
     }
 
     fn segment_first(&self) -> Position {
-        let table = self.shared.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let table = self
+            .shared
+            .segments
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         table.all.last().map_or(Position(0), |segment| segment.first)
     }
 
@@ -298,9 +333,16 @@ impl Committer {
         };
         let (tail, info) = create_segment(&self.shared.folder, &head)?;
         failpoint::hit("segment-rolled");
-        self.shared.segments.write().unwrap_or_else(PoisonError::into_inner).all.push(info);
+        self.shared
+            .segments
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .all
+            .push(info);
         self.tail = tail;
-        self.integrator.send(Committed::Rolled).map_err(|_| StoreError::Stopped)
+        self.integrator
+            .send(Committed::Rolled)
+            .map_err(|_| StoreError::Stopped)
     }
 
     /// After a failed write nothing more is acknowledged: what the disk holds is not known until a restart reads it.

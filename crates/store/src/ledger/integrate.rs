@@ -42,11 +42,22 @@ pub fn start(
     committed: Receiver<Committed>,
     recovery: &Recovery,
 ) -> Result<JoinHandle<()>, StoreError> {
-    let mut integrator = Integrator { shared, log, open: None, unsigned: false, last_signed: None };
+    let mut integrator = Integrator {
+        shared,
+        log,
+        open: None,
+        unsigned: false,
+        last_signed: None,
+    };
     integrator.catch_up(recovery.head)?;
-    std::thread::Builder::new().name("integrate".to_owned()).spawn(move || integrator.run(&committed)).map_err(
-        |source| StoreError::Io { doing: "starting a thread for", path: PathBuf::new(), source },
-    )
+    std::thread::Builder::new()
+        .name("integrate".to_owned())
+        .spawn(move || integrator.run(&committed))
+        .map_err(|source| StoreError::Io {
+            doing: "starting a thread for",
+            path: PathBuf::new(),
+            source,
+        })
 }
 
 impl Integrator {
@@ -76,10 +87,16 @@ impl Integrator {
     fn run(&mut self, committed: &Receiver<Committed>) {
         let tick = self.shared.options.checkpoint_every.max(Duration::from_millis(1));
         loop {
-            let due = self.last_signed.map_or(tick, |at| tick.saturating_sub(at.elapsed()));
-            let wait = if self.open.is_some() || self.unsigned { due } else { Duration::from_secs(3600) };
+            let due = self
+                .last_signed
+                .map_or(tick, |at| tick.saturating_sub(at.elapsed()));
+            let wait = if self.open.is_some() || self.unsigned {
+                due
+            } else {
+                Duration::from_secs(3600)
+            };
             match committed.recv_timeout(wait) {
-                Ok(Committed::Group { bytes, offset: _, at }) => self.take_group(&bytes, at),
+                Ok(Committed::Group { bytes, at }) => self.take_group(&bytes, at),
                 Ok(Committed::Rolled) => self.seal_previous(),
                 Ok(Committed::Flush(answer)) => self.answer_flush(&answer),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -125,8 +142,12 @@ impl Integrator {
     }
 
     fn take_group(&mut self, bytes: &[u8], at: Timestamp) {
-        let Some((head, payload)) = bytes.split_first_chunk::<HEAD_BYTES>() else { return };
-        let seal::group::HeadKind::Group(head) = seal::group::read_head(head) else { return };
+        let Some((head, payload)) = bytes.split_first_chunk::<HEAD_BYTES>() else {
+            return;
+        };
+        let seal::group::HeadKind::Group(head) = seal::group::read_head(head) else {
+            return;
+        };
         let Ok(entries) = seal::group::entries(payload, head.count) else {
             tracing::error!("a group built in memory does not read back");
             return;
@@ -175,19 +196,36 @@ impl Integrator {
     /// Gives the segment before the last its footer.
     fn seal_previous(&mut self) {
         let unsealed = {
-            let table = self.shared.segments.read().unwrap_or_else(PoisonError::into_inner);
+            let table = self
+                .shared
+                .segments
+                .read()
+                .unwrap_or_else(PoisonError::into_inner);
             let before_last = table.all.len().saturating_sub(1);
-            table.all.iter().take(before_last).find(|segment| !segment.sealed).cloned()
+            table
+                .all
+                .iter()
+                .take(before_last)
+                .find(|segment| !segment.sealed)
+                .cloned()
         };
         let Some(segment) = unsealed else { return };
         let count = {
-            let table = self.shared.segments.read().unwrap_or_else(PoisonError::into_inner);
+            let table = self
+                .shared
+                .segments
+                .read()
+                .unwrap_or_else(PoisonError::into_inner);
             let next = table.all.iter().find(|other| other.number == segment.number + 1);
             next.map_or(0, |next| next.first.0 - segment.first.0)
         };
         match seal_segment(&segment, count) {
             Ok(()) => {
-                let mut table = self.shared.segments.write().unwrap_or_else(PoisonError::into_inner);
+                let mut table = self
+                    .shared
+                    .segments
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner);
                 if let Some(known) = table.all.iter_mut().find(|other| other.number == segment.number) {
                     known.sealed = true;
                 }

@@ -53,13 +53,21 @@ pub fn decode_bundle(bytes: &[u8], name: &str) -> Result<Vec<Vec<u8>>, StoreErro
         all.push(batch.to_vec());
         rest = after;
     }
-    if rest.is_empty() { Ok(all) } else { Err(StoreError::damaged(name, "ends inside a length")) }
+    if rest.is_empty() {
+        Ok(all)
+    } else {
+        Err(StoreError::damaged(name, "ends inside a length"))
+    }
 }
 
 /// Splits a hash tile.
 fn decode_tile(bytes: &[u8], name: &str) -> Result<Vec<Hash>, StoreError> {
     let (hashes, rest) = bytes.as_chunks::<32>();
-    if rest.is_empty() { Ok(hashes.to_vec()) } else { Err(StoreError::damaged(name, "is not whole hashes")) }
+    if rest.is_empty() {
+        Ok(hashes.to_vec())
+    } else {
+        Err(StoreError::damaged(name, "is not whole hashes"))
+    }
 }
 
 /// Reads tiles and batches of a log of `size` leaves, while it may be growing.
@@ -161,7 +169,10 @@ impl LogReader {
     }
 
     fn subtrees(&self) -> TileSubtrees<impl FnMut(u8, u64, u64) -> Result<Vec<Hash>, StoreError>> {
-        TileSubtrees { size: self.size, tile: |level, index, width| self.tile(level, index, width) }
+        TileSubtrees {
+            size: self.size,
+            tile: |level, index, width| self.tile(level, index, width),
+        }
     }
 
     /// Inclusion proof of a batch.
@@ -188,7 +199,10 @@ impl Log {
     /// [`StoreError::Damaged`] when checkpoint and tiles do not agree.
     pub fn open(folder: &Path, origin: String, key: SigningKey) -> Result<Log, StoreError> {
         let path = folder.join("checkpoint");
-        let note_key = NoteKey { name: origin.clone(), public: key.public() };
+        let note_key = NoteKey {
+            name: origin.clone(),
+            public: key.public(),
+        };
         let mut log = Log {
             folder: folder.to_owned(),
             key,
@@ -209,7 +223,10 @@ impl Log {
             Checkpoint::open(&note, Some(&note_key)).map_err(|problem| damaged(problem.to_string()))?;
         log.load(&note, &checkpoint)?;
         if log.frontier.root() != checkpoint.root {
-            return Err(StoreError::damaged("log/tile", "does not give the root of the checkpoint"));
+            return Err(StoreError::damaged(
+                "log/tile",
+                "does not give the root of the checkpoint",
+            ));
         }
         Ok(log)
     }
@@ -222,7 +239,11 @@ impl Log {
             let batches = reader.bundle(size / WIDTH)?;
             self.bundle = batches.iter().map(Batch::encode).collect();
         }
-        let last = if size == 0 { None } else { Some(reader.batch(size - 1)?) };
+        let last = if size == 0 {
+            None
+        } else {
+            Some(reader.batch(size - 1)?)
+        };
         self.covers = last.as_ref().map_or(Position(0), Batch::end);
         self.signed = Some(Signed {
             note: note.to_owned(),
@@ -250,11 +271,15 @@ impl Log {
         self.bundle.push(batch.encode());
         if self.bundle.len() as u64 == WIDTH {
             let bytes = encode_bundle(&self.bundle);
-            self.full.push((self.folder.join(bundle_path(index / WIDTH, WIDTH)), bytes));
+            self.full
+                .push((self.folder.join(bundle_path(index / WIDTH, WIDTH)), bytes));
             self.bundle.clear();
         }
         for write in self.frontier.push(batch.leaf()) {
-            self.full.push((self.folder.join(tile_path(write.level, write.index, WIDTH)), write.hashes.concat()));
+            self.full.push((
+                self.folder.join(tile_path(write.level, write.index, WIDTH)),
+                write.hashes.concat(),
+            ));
         }
     }
 
@@ -268,7 +293,10 @@ impl Log {
         let size = self.frontier.size();
         let partial = |write: TileWrite| {
             let width = write.hashes.len() as u64;
-            (self.folder.join(tile_path(write.level, write.index, width)), write.hashes.concat())
+            (
+                self.folder.join(tile_path(write.level, write.index, width)),
+                write.hashes.concat(),
+            )
         };
         files.extend(self.frontier.unfinished().into_iter().map(partial));
         if !self.bundle.is_empty() {
@@ -286,11 +314,20 @@ impl Log {
             }
         }
         failpoint::hit("tiles-written");
-        let checkpoint = Checkpoint { origin: self.origin.clone(), size, root: self.frontier.root() };
+        let checkpoint = Checkpoint {
+            origin: self.origin.clone(),
+            size,
+            root: self.frontier.root(),
+        };
         let note = checkpoint.sign(&self.key);
         folder::replace_file(&self.folder.join("checkpoint"), note.as_bytes())?;
         failpoint::hit("checkpoint-written");
-        let signed = Signed { note, size, covers: self.covers, at: now };
+        let signed = Signed {
+            note,
+            size,
+            covers: self.covers,
+            at: now,
+        };
         self.signed = Some(signed.clone());
         remove_stale_partials(&self.folder, size)?;
         Ok(signed)
@@ -315,7 +352,10 @@ fn remove_stale_partials(log: &Path, size: u64) -> Result<(), StoreError> {
         if hashes == 0 && level > 0 {
             break;
         }
-        for index in [(hashes / WIDTH).checked_sub(1), Some(hashes / WIDTH)].into_iter().flatten() {
+        for index in [(hashes / WIDTH).checked_sub(1), Some(hashes / WIDTH)]
+            .into_iter()
+            .flatten()
+        {
             let width = tile_width(level, index, size);
             remove_other_widths(&log.join(tile_path(level, index, 1)), width)?;
             if level == 0 {
@@ -328,8 +368,12 @@ fn remove_stale_partials(log: &Path, size: u64) -> Result<(), StoreError> {
 
 /// `path` is that of width 1: its folder holds one file for each width.
 fn remove_other_widths(path: &Path, keep: u64) -> Result<(), StoreError> {
-    let Some(folder) = path.parent() else { return Ok(()) };
-    let Ok(files) = std::fs::read_dir(folder) else { return Ok(()) };
+    let Some(folder) = path.parent() else {
+        return Ok(());
+    };
+    let Ok(files) = std::fs::read_dir(folder) else {
+        return Ok(());
+    };
     let mut kept = false;
     for file in files.flatten() {
         if file.file_name().to_string_lossy().parse() == Ok(keep) && keep < WIDTH {

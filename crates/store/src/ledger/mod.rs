@@ -83,7 +83,10 @@ struct Queue {
 
 /// A group that was made durable, on its way to the integrator.
 enum Committed {
-    Group { bytes: Arc<Vec<u8>>, offset: u64, at: Timestamp },
+    Group {
+        bytes: Vec<u8>,
+        at: Timestamp,
+    },
     /// The segment before is complete; the next group stands in a new one.
     Rolled,
     /// Close what is open and sign, then answer.
@@ -113,6 +116,7 @@ struct Shared {
     room: Condvar,
     segments: RwLock<SegmentTable>,
     head: Mutex<Position>,
+    moved: Condvar,
     signed: Mutex<Option<Signed>>,
     signed_anew: Condvar,
 }
@@ -167,6 +171,7 @@ impl Ledger {
             room: Condvar::new(),
             segments: RwLock::new(table),
             head: Mutex::new(head),
+            moved: Condvar::new(),
             signed: Mutex::new(log.signed()),
             signed_anew: Condvar::new(),
         });
@@ -175,7 +180,14 @@ impl Ledger {
         let integrator = integrate::start(shared.clone(), log, from_committer, &recovery)?;
         let committer = commit::start(shared.clone(), tail, to_integrator.clone())?;
         let threads = vec![committer, integrator];
-        Ok((Ledger { shared, to_integrator: Some(to_integrator), threads }, recovery))
+        Ok((
+            Ledger {
+                shared,
+                to_integrator: Some(to_integrator),
+                threads,
+            },
+            recovery,
+        ))
     }
 
     /// Appends entries together and waits until they are durable. Returns the position of the first.
@@ -194,14 +206,22 @@ impl Ledger {
         let bytes = drafts.iter().map(|draft| draft.body.len() + 512).sum();
         let mut queue = locked(&self.shared.queue);
         while queue.bytes >= self.shared.options.queue_bytes && !queue.closed {
-            queue = self.shared.room.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self
+                .shared
+                .room
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         if queue.closed {
             drop(queue);
             return answer(Err(StoreError::Stopped));
         }
         queue.bytes += bytes;
-        queue.waiting.push_back(Submission { drafts, bytes, answer });
+        queue.waiting.push_back(Submission {
+            drafts,
+            bytes,
+            answer,
+        });
         drop(queue);
         self.shared.arrived.notify_one();
     }
@@ -215,6 +235,21 @@ impl Ledger {
     /// Position that the next entry will have.
     pub fn head(&self) -> Position {
         *locked(&self.shared.head)
+    }
+
+    /// Waits until the head has passed `seen`, somebody calls [`Ledger::wake`], or `at_most` is over; returns the head.
+    pub fn wait_past(&self, seen: Position, at_most: Duration) -> Position {
+        let head = locked(&self.shared.head);
+        if *head > seen {
+            return *head;
+        }
+        let waited = self.shared.moved.wait_timeout(head, at_most);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Wakes whoever waits in [`Ledger::wait_past`].
+    pub fn wake(&self) {
+        self.shared.moved.notify_all();
     }
 
     /// Whose ledger.
@@ -234,7 +269,9 @@ impl Ledger {
     pub fn flush(&self) -> Result<Option<Signed>, StoreError> {
         let (send, receive) = std::sync::mpsc::sync_channel(1);
         let sender = self.to_integrator.as_ref().ok_or(StoreError::Stopped)?;
-        sender.send(Committed::Flush(send)).map_err(|_| StoreError::Stopped)?;
+        sender
+            .send(Committed::Flush(send))
+            .map_err(|_| StoreError::Stopped)?;
         receive.recv().map_err(|_| StoreError::Stopped)??;
         Ok(self.signed())
     }

@@ -32,9 +32,16 @@ impl StoredEntry {
         let header = Header::decode(raw.header)
             .map_err(|problem| StoreError::damaged(format!("entry {position}"), problem.to_string()))?;
         if header.position != position {
-            return Err(StoreError::damaged(format!("entry {position}"), "says that it stands elsewhere"));
+            return Err(StoreError::damaged(
+                format!("entry {position}"),
+                "says that it stands elsewhere",
+            ));
         }
-        Ok(StoredEntry { header, header_bytes: raw.header.to_vec(), body: raw.body.to_vec() })
+        Ok(StoredEntry {
+            header,
+            header_bytes: raw.header.to_vec(),
+            body: raw.body.to_vec(),
+        })
     }
 }
 
@@ -90,7 +97,11 @@ pub fn read_group(file: &File, offset: u64, limit: u64) -> std::io::Result<Found
     if available < HEAD_BYTES as u64 {
         let mut rest = vec![0; usize::try_from(available).unwrap_or(0)];
         file.read_exact_at(&mut rest, offset)?;
-        return Ok(if rest.iter().all(|byte| *byte == 0) { Found::End } else { Found::Damaged });
+        return Ok(if rest.iter().all(|byte| *byte == 0) {
+            Found::End
+        } else {
+            Found::Damaged
+        });
     }
     file.read_exact_at(&mut head, offset)?;
     let head = match seal::group::read_head(&head) {
@@ -107,7 +118,13 @@ pub fn read_group(file: &File, offset: u64, limit: u64) -> std::io::Result<Found
     if !head.matches(&payload) {
         return Ok(Found::Damaged);
     }
-    Ok(Found::Group(Group { first: head.first, count: head.count, offset, end, payload }))
+    Ok(Found::Group(Group {
+        first: head.first,
+        count: head.count,
+        offset,
+        end,
+        payload,
+    }))
 }
 
 /// Walks the groups from a position to the head, as far as it stands when each is asked for.
@@ -126,11 +143,19 @@ struct Stretch {
 
 impl Scanner {
     pub(super) fn new(shared: Arc<Shared>, from: Position) -> Scanner {
-        Scanner { shared, next: from, place: None }
+        Scanner {
+            shared,
+            next: from,
+            place: None,
+        }
     }
 
     fn stretch(&self, index: usize) -> Option<Stretch> {
-        let table = self.shared.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let table = self
+            .shared
+            .segments
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         let segment = table.all.get(index)?;
         Some(Stretch {
             file: segment.file.clone(),
@@ -141,8 +166,14 @@ impl Scanner {
     }
 
     fn begin(&self) -> Option<(usize, u64)> {
-        let table = self.shared.segments.read().unwrap_or_else(PoisonError::into_inner);
-        table.find(self.next).map(|(index, landmark)| (index, landmark.offset))
+        let table = self
+            .shared
+            .segments
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        table
+            .find(self.next)
+            .map(|(index, landmark)| (index, landmark.offset))
     }
 
     /// The next group that holds entries from the wanted position on; none at the head.
@@ -151,8 +182,12 @@ impl Scanner {
     /// [`StoreError::Io`], [`StoreError::Damaged`].
     pub fn next_group(&mut self) -> Result<Option<Group>, StoreError> {
         loop {
-            let Some((index, offset)) = self.place.or_else(|| self.begin()) else { return Ok(None) };
-            let Some(stretch) = self.stretch(index) else { return Ok(None) };
+            let Some((index, offset)) = self.place.or_else(|| self.begin()) else {
+                return Ok(None);
+            };
+            let Some(stretch) = self.stretch(index) else {
+                return Ok(None);
+            };
             if offset >= stretch.end {
                 if !stretch.has_next {
                     self.place = Some((index, offset));
@@ -166,7 +201,10 @@ impl Scanner {
                 .map_err(StoreError::io("reading", &stretch.path))?;
             let Found::Group(group) = found else {
                 let name = stretch.path.display();
-                return Err(StoreError::damaged(format!("{name} at byte {offset}"), "is not a whole group"));
+                return Err(StoreError::damaged(
+                    format!("{name} at byte {offset}"),
+                    "is not a whole group",
+                ));
             };
             self.place = Some((index, group.end));
             if group.first.plus(u64::from(group.count)) > self.next {
@@ -180,10 +218,16 @@ impl Scanner {
 /// Where the groups of the segment at `index` begin.
 fn segment_head_bytes(before: &Stretch, scanner: &Scanner, index: usize) -> Result<u64, StoreError> {
     let Some(stretch) = scanner.stretch(index) else {
-        return Err(StoreError::damaged(before.path.display().to_string(), "has no segment after it"));
+        return Err(StoreError::damaged(
+            before.path.display().to_string(),
+            "has no segment after it",
+        ));
     };
     let mut bytes = vec![0; seal::segment::HEAD_BYTES_MAX];
-    let read = stretch.file.read_at(&mut bytes, 0).map_err(StoreError::io("reading", &stretch.path))?;
+    let read = stretch
+        .file
+        .read_at(&mut bytes, 0)
+        .map_err(StoreError::io("reading", &stretch.path))?;
     seal::segment::SegmentHead::decode(bytes.get(..read).unwrap_or(&[]))
         .map(|(_, head)| head as u64)
         .map_err(|problem| StoreError::damaged(stretch.path.display().to_string(), problem.to_string()))
@@ -203,7 +247,9 @@ impl Ledger {
         if position >= self.head() {
             return Ok(None);
         }
-        let Some(group) = self.scan(position).next_group()? else { return Ok(None) };
+        let Some(group) = self.scan(position).next_group()? else {
+            return Ok(None);
+        };
         let entries = group.entries()?;
         let found = entries.iter().find(|(at, _)| *at == position);
         found.map(|(at, raw)| StoredEntry::from_raw(raw, *at)).transpose()

@@ -12,11 +12,11 @@ use model::{Position, ZoneId};
 use seal::segment::{GroupPlace, HEAD_BYTES_MAX, SegmentFoot, SegmentHead, TRAILER_BYTES};
 use seal::suite::Hasher;
 
+use super::Clock;
 use super::commit::{Tail, create_segment};
 use super::log::Log;
 use super::read::{Found, read_group};
 use super::segments::{SegmentInfo, SegmentTable, segment_numbers, segment_path};
-use super::Clock;
 use crate::failpoint;
 use crate::folder::{self, StoreError};
 
@@ -82,7 +82,15 @@ pub fn recover(
         ));
     }
     let tail = tail_of(folder, zone, &mut table, next, clock)?;
-    Ok((table, tail, Recovery { head: next, torn_bytes, covered }))
+    Ok((
+        table,
+        tail,
+        Recovery {
+            head: next,
+            torn_bytes,
+            covered,
+        },
+    ))
 }
 
 fn tail_of(
@@ -102,7 +110,12 @@ fn tail_of(
         });
     }
     let number = table.all.last().map_or(0, |last| last.number + 1);
-    let head = SegmentHead { zone: zone.clone(), number, first: next, created_at: clock() };
+    let head = SegmentHead {
+        zone: zone.clone(),
+        number,
+        first: next,
+        created_at: clock(),
+    };
     let (tail, info) = create_segment(folder, &head)?;
     table.all.push(info);
     Ok(tail)
@@ -117,20 +130,26 @@ fn open_segment(
 ) -> Result<Option<SegmentInfo>, StoreError> {
     let file = folder::create_file(path, false)?;
     let mut bytes = vec![0; HEAD_BYTES_MAX];
-    let read = file.read_at(&mut bytes, 0).map_err(StoreError::io("reading", path))?;
+    let read = file
+        .read_at(&mut bytes, 0)
+        .map_err(StoreError::io("reading", path))?;
     let Ok((head, head_bytes)) = SegmentHead::decode(bytes.get(..read).unwrap_or(&[])) else {
         return Ok(None);
     };
     if head.zone != *zone || head.number != number || head.first != first {
         return Err(StoreError::damaged(
             name(path),
-            format!("belongs elsewhere: zone {}, number {}, first position {}", head.zone, head.number, head.first),
+            format!(
+                "belongs elsewhere: zone {}, number {}, first position {}",
+                head.zone, head.number, head.first
+            ),
         ));
     }
     let length = file.metadata().map_err(StoreError::io("reading", path))?.len();
     let sealed = length >= TRAILER_BYTES as u64 && {
         let mut trailer = [0; TRAILER_BYTES];
-        file.read_exact_at(&mut trailer, length - TRAILER_BYTES as u64).map_err(StoreError::io("reading", path))?;
+        file.read_exact_at(&mut trailer, length - TRAILER_BYTES as u64)
+            .map_err(StoreError::io("reading", path))?;
         SegmentFoot::offset(&trailer).is_some()
     };
     Ok(Some(SegmentInfo {
@@ -238,11 +257,16 @@ fn set_aside_tail(folder: &Path, segment: &SegmentInfo, next: Position) -> Resul
     let length = segment.file.metadata().map_err(io)?.len();
     let mut torn = vec![0; usize::try_from(length - segment.end).unwrap_or(0)];
     segment.file.read_exact_at(&mut torn, segment.end).map_err(io)?;
-    let used = torn.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let used = torn
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |last| last + 1);
     torn.truncate(used);
     refuse_if_group_follows(&torn, segment, next)?;
     let number = segment.number;
-    let aside = folder.join("aside").join(format!("{number:012}-{}.torn", segment.end));
+    let aside = folder
+        .join("aside")
+        .join(format!("{number:012}-{}.torn", segment.end));
     folder::write_file(&aside, &torn)?;
     folder::sync_folder(&folder.join("aside"))?;
     let zeros = vec![0; used];
@@ -278,7 +302,10 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 
 fn set_aside_whole(folder: &Path, path: &Path) -> Result<u64, StoreError> {
     let bytes = folder::read_file(path, 1 << 30)?;
-    let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let used = bytes
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |last| last + 1);
     let aside = folder.join("aside").join(name(path).replace('/', "-"));
     folder::write_file(&aside, bytes.get(..used).unwrap_or(&[]))?;
     std::fs::remove_file(path).map_err(StoreError::io("removing", path))?;
@@ -291,10 +318,18 @@ pub fn seal_segment(segment: &SegmentInfo, count: u64) -> Result<(), StoreError>
     let io = |source| StoreError::io("sealing", &segment.path)(source);
     let sha256 = hash_file(&segment.file, segment.end).map_err(io)?;
     let groups: Vec<GroupPlace> = segment.landmarks.clone();
-    let foot = SegmentFoot { count, sha256, groups }.encode(segment.end);
+    let foot = SegmentFoot {
+        count,
+        sha256,
+        groups,
+    }
+    .encode(segment.end);
     segment.file.write_all_at(&foot, segment.end).map_err(io)?;
     failpoint::hit("segment-footer-written");
-    segment.file.set_len(segment.end + foot.len() as u64).map_err(io)?;
+    segment
+        .file
+        .set_len(segment.end + foot.len() as u64)
+        .map_err(io)?;
     segment.file.sync_all().map_err(io)
 }
 

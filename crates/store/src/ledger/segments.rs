@@ -35,7 +35,10 @@ pub struct SegmentInfo {
 impl SegmentInfo {
     /// Notes a group that was written.
     pub fn note_group(&mut self, offset: u64, first: Position, end: u64) {
-        let far = self.landmarks.last().is_none_or(|last| offset >= last.offset + LANDMARK_BYTES);
+        let far = self
+            .landmarks
+            .last()
+            .is_none_or(|last| offset >= last.offset + LANDMARK_BYTES);
         if far {
             self.landmarks.push(GroupPlace { offset, first });
         }
@@ -79,13 +82,21 @@ pub fn segment_numbers(folder: &Path) -> Result<Vec<u64>, StoreError> {
         let number = name.strip_suffix(".seg").and_then(|number| number.parse().ok());
         match number {
             Some(number) if segment_path(folder, number).ends_with(&name) => numbers.push(number),
-            _ => return Err(StoreError::damaged(format!("segments/{name}"), "is not a segment")),
+            _ => {
+                return Err(StoreError::damaged(
+                    format!("segments/{name}"),
+                    "is not a segment",
+                ));
+            }
         }
     }
     numbers.sort_unstable();
     for (expected, number) in (0..).zip(&numbers) {
         if *number != expected {
-            return Err(StoreError::damaged(format!("segments/{expected:012}.seg"), "is missing"));
+            return Err(StoreError::damaged(
+                format!("segments/{expected:012}.seg"),
+                "is missing",
+            ));
         }
     }
     Ok(numbers)

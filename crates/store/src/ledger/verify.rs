@@ -101,7 +101,10 @@ pub fn verify(
 impl Checker<'_> {
     fn find(&mut self, place: impl Into<String>, detail: impl Into<String>) {
         if self.report.findings.len() < FINDINGS_MAX {
-            self.report.findings.push(Finding { place: place.into(), detail: detail.into() });
+            self.report.findings.push(Finding {
+                place: place.into(),
+                detail: detail.into(),
+            });
         }
     }
 
@@ -109,12 +112,19 @@ impl Checker<'_> {
         let path = self.folder.join("log").join("checkpoint");
         if !path.exists() {
             if self.outside.is_some_and(|outside| outside.size > 0) {
-                self.find("log/checkpoint", "is missing, although a checkpoint was handed out");
+                self.find(
+                    "log/checkpoint",
+                    "is missing, although a checkpoint was handed out",
+                );
             }
             return self.check_files(0);
         }
-        let note = folder::read_file(&path, 1 << 20).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        let Some(note) = note else { return self.find("log/checkpoint", "is not text") };
+        let note = folder::read_file(&path, 1 << 20)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok());
+        let Some(note) = note else {
+            return self.find("log/checkpoint", "is not text");
+        };
         let checkpoint = match Checkpoint::open(&note, Some(key)) {
             Ok(checkpoint) => checkpoint,
             Err(problem) => return self.find("log/checkpoint", problem.to_string()),
@@ -161,7 +171,10 @@ impl Checker<'_> {
         }
         writes.extend(frontier.unfinished());
         for write in writes {
-            let name = format!("log/{}", tile_path(write.level, write.index, write.hashes.len() as u64));
+            let name = format!(
+                "log/{}",
+                tile_path(write.level, write.index, write.hashes.len() as u64)
+            );
             match folder::read_file(&self.folder.join(&name), 1 << 20) {
                 Ok(bytes) if bytes == write.hashes.concat() => {}
                 Ok(_) => self.find(name, "does not hold the hashes of its batches"),
@@ -182,7 +195,11 @@ impl Checker<'_> {
         match leaves.get(..size) {
             None => self.find(
                 "log/checkpoint",
-                format!("covers {} batches, the outside checkpoint {}: the log was cut back", leaves.len(), size),
+                format!(
+                    "covers {} batches, the outside checkpoint {}: the log was cut back",
+                    leaves.len(),
+                    size
+                ),
             ),
             Some(older) if seal::tree::root(older) != outside.root => self.find(
                 "log/checkpoint",
@@ -237,14 +254,30 @@ impl Checker<'_> {
             }
         };
         if head.zone != *self.zone || head.number != number || head.first != self.next {
-            self.find(&name, format!("belongs elsewhere; position {} was to follow", self.next));
+            self.find(
+                &name,
+                format!("belongs elsewhere; position {} was to follow", self.next),
+            );
         }
         let end = self.check_foot(&file, &path, &name, length, is_last);
-        self.check_groups(&file, &path, &name, (head_bytes as u64, end.unwrap_or(length)), end.is_some())
+        self.check_groups(
+            &file,
+            &path,
+            &name,
+            (head_bytes as u64, end.unwrap_or(length)),
+            end.is_some(),
+        )
     }
 
     /// Where the groups end, for a sealed segment whose footer holds.
-    fn check_foot(&mut self, file: &File, path: &Path, name: &str, length: u64, is_last: bool) -> Option<u64> {
+    fn check_foot(
+        &mut self,
+        file: &File,
+        path: &Path,
+        name: &str,
+        length: u64,
+        is_last: bool,
+    ) -> Option<u64> {
         match load_foot(file, path) {
             Ok((foot, offset)) => {
                 match hash_file(file, offset) {
@@ -310,7 +343,8 @@ impl Checker<'_> {
         while at < to {
             let count = usize::try_from((to - at).min(buffer.len() as u64)).unwrap_or(0);
             let piece = buffer.get_mut(..count).unwrap_or(&mut []);
-            file.read_exact_at(piece, at).map_err(StoreError::io("reading", path))?;
+            file.read_exact_at(piece, at)
+                .map_err(StoreError::io("reading", path))?;
             if let Some(first) = piece.iter().position(|byte| *byte != 0) {
                 self.find(
                     format!("{name} at byte {}", at + first as u64),
@@ -338,7 +372,10 @@ impl Checker<'_> {
                     if let model::entry::Kind::Part(part) = &header.kind
                         && seal::part::items(part, raw.body).is_err()
                     {
-                        self.find(format!("entry {position}"), "its items are not those of its header");
+                        self.find(
+                            format!("entry {position}"),
+                            "its items are not those of its header",
+                        );
                     }
                 }
                 Err(problem) => self.find(format!("entry {position}"), problem.to_string()),
@@ -355,7 +392,10 @@ impl Checker<'_> {
             return;
         };
         if position < batch.first || batch.zone != *self.zone {
-            return self.find(format!("batch {}", self.batch), "does not continue the batch before it");
+            return self.find(
+                format!("batch {}", self.batch),
+                "does not continue the batch before it",
+            );
         }
         self.root.push(leaf);
         self.in_batch += 1;
@@ -387,7 +427,9 @@ impl Checker<'_> {
 }
 
 fn list(folder: &Path, prefix: &str, into: &mut Vec<String>) {
-    let Ok(files) = std::fs::read_dir(folder) else { return };
+    let Ok(files) = std::fs::read_dir(folder) else {
+        return;
+    };
     for file in files.flatten() {
         let name = format!("{prefix}{}", file.file_name().to_string_lossy());
         if file.path().is_dir() {

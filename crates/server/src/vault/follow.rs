@@ -1,0 +1,178 @@
+//! The follower: reads entries in order into the catalogue, and normalizes captures as they become complete.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use model::entry::{Act, ActCode, Header, Kind, Origin, Sealing};
+use model::{MessageId, Position};
+use seal::group::RawEntry;
+use store::StoreError;
+use store::catalogue::{CaptureRow, CaptureState, Catalogue, GapRow};
+
+use super::{Inner, VaultError, locked, normalize};
+
+/// Captures normalized before new entries are looked at again.
+const CAPTURES_AT_ONCE: u32 = 512;
+
+/// Groups read in one transaction of the catalogue.
+const GROUPS_AT_ONCE: usize = 256;
+
+const FOLLOWED: &str = "followed";
+
+pub fn start(inner: Arc<Inner>) -> Result<JoinHandle<()>, VaultError> {
+    std::thread::Builder::new().name("follow".to_owned()).spawn(move || run(&inner)).map_err(|source| {
+        StoreError::Io { doing: "starting a thread for", path: "following".into(), source }.into()
+    })
+}
+
+fn run(inner: &Arc<Inner>) {
+    while !inner.closing.load(Ordering::SeqCst) {
+        match step(inner) {
+            Ok(true) => {}
+            Ok(false) => {
+                let followed = locked(&inner.progress).followed;
+                // The wait is cut short by new entries and by closing; its length only bounds how late a lost
+                // wake-up is noticed.
+                inner.ledger.wait_past(followed, Duration::from_secs(1));
+            }
+            Err(error) => {
+                let source = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::error!(error = %error, cause = source, "following stopped");
+                inner.set_progress(|progress| progress.failed = true);
+                return;
+            }
+        }
+    }
+}
+
+/// One round; `true` when there was something to do.
+fn step(inner: &Arc<Inner>) -> Result<bool, VaultError> {
+    // Wraps and parts that exist must be known before anything is normalized, or it would be written out twice.
+    let head = inner.ledger.head();
+    let mut busy = false;
+    while position_of(&locked(&inner.catalogue))? < head {
+        busy |= index_entries(inner)?;
+        if inner.closing.load(Ordering::SeqCst) {
+            return Ok(false);
+        }
+    }
+    inner.set_progress(|progress| progress.followed = progress.followed.max(head));
+    let captures = locked(&inner.catalogue).captures_to_normalize(CAPTURES_AT_ONCE)?;
+    for row in &captures {
+        if inner.closing.load(Ordering::SeqCst) {
+            return Ok(false);
+        }
+        normalize::normalize(inner, row)?;
+        busy = true;
+    }
+    if captures.is_empty() {
+        let followed = position_of(&locked(&inner.catalogue))?;
+        inner.set_progress(|progress| progress.normalized = followed);
+        if !busy {
+            let unfinished = locked(&inner.catalogue).unfinished_epochs()?;
+            inner.end_epochs(&unfinished)?;
+        }
+    }
+    Ok(busy)
+}
+
+fn position_of(catalogue: &Catalogue) -> Result<Position, StoreError> {
+    Ok(Position(u64::try_from(catalogue.mark(FOLLOWED)?).unwrap_or(0)))
+}
+
+fn index_entries(inner: &Arc<Inner>) -> Result<bool, VaultError> {
+    let from = position_of(&locked(&inner.catalogue))?;
+    let head = inner.ledger.head();
+    if from > head {
+        return Err(StoreError::damaged("catalogue", "has read further than the ledger reaches; run rebuild").into());
+    }
+    let mut scanner = inner.ledger.scan(from);
+    let mut catalogue = locked(&inner.catalogue);
+    let followed = catalogue.transaction(|catalogue| {
+        let mut next = from;
+        for _ in 0..GROUPS_AT_ONCE {
+            let Some(group) = scanner.next_group()? else { break };
+            for (position, raw) in group.entries()? {
+                if position >= from {
+                    note(inner, catalogue, position, &raw)?;
+                    next = position.plus(1);
+                }
+            }
+        }
+        catalogue.set_mark(FOLLOWED, i64::try_from(next.0).unwrap_or(i64::MAX))?;
+        Ok(next)
+    })?;
+    drop(catalogue);
+    inner.set_progress(|progress| progress.followed = followed);
+    Ok(true)
+}
+
+fn note(inner: &Inner, catalogue: &mut Catalogue, at: Position, raw: &RawEntry<'_>) -> Result<(), StoreError> {
+    let header = Header::decode(raw.header)
+        .map_err(|problem| StoreError::damaged(format!("entry {at}"), problem.to_string()))?;
+    match &header.kind {
+        Kind::Chunk(chunk) => {
+            let row = capture_row(at, &chunk.origin, &chunk.sealing, raw.body.len());
+            catalogue.note_chunk(&row, chunk.sealing.chunk, chunk.sealing.last, at)
+        }
+        Kind::Outside(outside) => {
+            let mut row = capture_row(at, &outside.origin, &outside.sealing, raw.body.len());
+            row.cause = Some(outside.cause);
+            row.file = outside.file;
+            row.file_state = outside.state;
+            catalogue.note_chunk(&row, outside.sealing.chunk, outside.sealing.last, at)
+        }
+        Kind::Part(part) => catalogue.note_part(part.source, part.part, part.last, at),
+        Kind::Wrap(wrap) => catalogue.note_wrap(wrap.source, at),
+        Kind::Gap(gap) => catalogue.note_gap(&GapRow {
+            position: at,
+            connection: gap.connection.as_ref().map(ToString::to_string),
+            from: gap.from,
+            to: gap.to,
+            cause: gap.cause.name().to_owned(),
+            count: gap.count,
+        }),
+        Kind::Act(act) => note_act(inner, catalogue, at, act, raw.body),
+        Kind::Destruction(_) => Ok(()),
+    }
+}
+
+fn capture_row(at: Position, origin: &Origin, sealing: &Sealing, body_bytes: usize) -> CaptureRow {
+    CaptureRow {
+        position: at,
+        capture_id: sealing.capture.0,
+        connection: origin.connection.to_string(),
+        connector: origin.connector.clone(),
+        connector_version: origin.connector_version,
+        received_at: origin.received_at,
+        verdict: origin.verdict,
+        epoch: sealing.epoch,
+        chunks: 1,
+        size_bytes: body_bytes as u64,
+        last_position: at,
+        state: CaptureState::Partial,
+        cause: None::<MessageId>,
+        file: 0,
+        file_state: 0,
+    }
+}
+
+fn note_act(
+    inner: &Inner,
+    catalogue: &mut Catalogue,
+    at: Position,
+    act: &Act,
+    body: &[u8],
+) -> Result<(), StoreError> {
+    catalogue.note_act(at, act.code as u16)?;
+    if act.code == ActCode::ImportBegun {
+        let mut plain = Vec::new();
+        seal::act::open_act(&inner.file.zone, act, inner.acts_secret(), body, &mut plain)?;
+        if let Ok(begun) = serde_json::from_slice::<super::import::Begun>(&plain) {
+            catalogue.note_import(&begun.digest.0, &begun.capture.0)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,541 @@
+//! The vault: owns the data folder, opens what was sealed, and writes down every look at it.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use model::entry::{ActCode, Destruction, Gap, GapCause, Kind};
+use model::{KeyId, Position, Timestamp, ZoneId};
+use seal::envelope::{EpochPrivate, EpochPublic};
+use seal::keyring::{PassphraseCost, Record, SecretKind, Unlock};
+use seal::note::NoteKey;
+use seal::suite::{EcdhPrivate, MacKey, SigningKey};
+use seal::{Key, SealError};
+use serde::{Deserialize, Serialize};
+use store::StoreError;
+use store::catalogue::Catalogue;
+use store::folder::{self, FolderLock};
+use store::keystore::KeyStore;
+use store::ledger::{Clock, Draft, Ledger, LedgerOptions};
+
+pub mod captures;
+pub mod connections;
+mod existing;
+pub mod export;
+mod follow;
+pub mod import;
+mod labels;
+mod normalize;
+mod parts;
+mod rows;
+pub mod show;
+pub mod state;
+
+use labels::Labels;
+
+/// What `zone.json` says: nothing secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ZoneFile {
+    /// Format of the data folder.
+    pub format: u32,
+    /// Which zone.
+    pub zone: ZoneId,
+    /// Name of this node in batches.
+    pub node: String,
+    /// The zone's public key, as C2SP writes verifier keys.
+    pub public_key: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Where the second copy of the key store goes.
+    pub key_copy: Option<PathBuf>,
+}
+
+/// How a vault is opened.
+pub struct VaultOptions {
+    /// Tells the time.
+    pub clock: Clock,
+    /// Settings of the ledger.
+    pub ledger: LedgerOptions,
+    /// An intake epoch lasts this long.
+    pub epoch_lasts: Duration,
+}
+
+impl VaultOptions {
+    /// The usual settings with this clock.
+    pub fn with_clock(clock: Clock) -> VaultOptions {
+        VaultOptions {
+            clock,
+            ledger: LedgerOptions::default(),
+            epoch_lasts: Duration::from_secs(24 * 60 * 60),
+        }
+    }
+}
+
+/// Why the vault did not do something. Holds no content.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Sealing or opening.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// A bundle could not be written.
+    #[error("the bundle could not be written")]
+    Bundle(#[from] seal::bundle::WriteError),
+    /// A file outside the data folder.
+    #[error("{doing} {}", path.display())]
+    File {
+        /// What was tried.
+        doing: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Reading a capture or writing what was understood of it.
+    #[error("reading a capture")]
+    Capture(#[source] std::io::Error),
+    /// What was asked for is not there.
+    #[error("there is no {0}")]
+    NotFound(String),
+    /// The words of the call are wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// The file is not what it was said to be.
+    #[error("{0}")]
+    BadData(String),
+    /// It exists already.
+    #[error("{0}")]
+    Exists(String),
+}
+
+/// The open vault.
+pub struct Vault {
+    inner: Arc<Inner>,
+    follower: Option<JoinHandle<()>>,
+}
+
+struct Epoch {
+    number: u32,
+    public: EpochPublic,
+    begun_at: Timestamp,
+}
+
+/// How far followers have come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Entries read.
+    pub followed: Position,
+    /// Entries up to here are normalized.
+    pub normalized: Position,
+    /// Following stopped with an error, named in the log.
+    pub failed: bool,
+}
+
+pub(crate) struct Inner {
+    pub folder: PathBuf,
+    pub file: ZoneFile,
+    pub note_key: NoteKey,
+    pub clock: Clock,
+    pub ledger: Ledger,
+    pub keys: Mutex<KeyStore>,
+    /// The follower's connection: the only one that writes.
+    pub catalogue: Mutex<Catalogue>,
+    /// For everything that people ask.
+    pub reader: Mutex<Catalogue>,
+    pub labels: Labels,
+    pub names_key: Key,
+    acts: (KeyId, Key),
+    epoch: Mutex<Epoch>,
+    epoch_lasts: Duration,
+    progress: Mutex<Progress>,
+    progressed: Condvar,
+    closing: AtomicBool,
+    _lock: FolderLock,
+}
+
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Fixed labels of the zone's own secrets.
+const DIGEST_LABEL: [u8; 16] = *b"chancery-digest1";
+const SIGNING_LABEL: [u8; 16] = *b"chancery-signing";
+const ACTS_LABEL: [u8; 16] = *b"chancery-acts-01";
+const NAMES_LABEL: [u8; 16] = *b"chancery-names-1";
+
+fn epoch_label(number: u32) -> [u8; 16] {
+    let mut label = *b"chancery-ep\0\0\0\0\0";
+    label.iter_mut().skip(12).zip(number.to_be_bytes()).for_each(|(to, from)| *to = from);
+    label
+}
+
+/// Makes a data folder: key store, zone key, empty ledger. Refuses a folder that has something in it.
+///
+/// # Errors
+/// [`VaultError::Exists`]; [`VaultError::Store`].
+pub fn create(
+    data: &Path,
+    zone: ZoneId,
+    unlock: &Unlock<'_>,
+    cost: PassphraseCost,
+    key_copy: Option<PathBuf>,
+    now: Timestamp,
+) -> Result<ZoneFile, VaultError> {
+    let occupied = std::fs::read_dir(data).is_ok_and(|mut files| files.next().is_some());
+    if occupied {
+        return Err(VaultError::Exists(format!(
+            "{} is not empty: choose another folder, or open this one",
+            data.display()
+        )));
+    }
+    for part in ["ledger", "keys", "catalogue"] {
+        folder::create_folder(&data.join(part))?;
+    }
+    let _lock = FolderLock::take(data)?;
+    let mut keys = KeyStore::create(&data.join("keys/keystore"), zone.clone(), unlock, cost)?;
+    let seed = Key::random()?;
+    let signing = SigningKey::from_seed(&seed)?;
+    let secrets = [
+        (SecretKind::Digest, DIGEST_LABEL, Key::random()?),
+        (SecretKind::Acts, ACTS_LABEL, Key::random()?),
+        (SecretKind::Catalogue, NAMES_LABEL, Key::random()?),
+        (SecretKind::Signing, SIGNING_LABEL, seed),
+    ];
+    let mut records = Vec::new();
+    for (kind, label, secret) in secrets {
+        let id = KeyId(seal::suite::random()?);
+        records.push(Record::Secret { id, kind, label, at: Position(0), secret });
+    }
+    keys.append(records)?;
+    let public = signing.public();
+    let fingerprint: String = seal::suite::hex(&seal::suite::sha256(&public)).chars().take(8).collect();
+    let note_key = NoteKey { name: format!("chancery/{zone}/{fingerprint}"), public };
+    Ledger::create(&data.join("ledger"))?;
+    let file = ZoneFile {
+        format: 1,
+        zone,
+        node: "n1".to_owned(),
+        public_key: note_key.encode(),
+        created_at: now,
+        key_copy,
+    };
+    folder::write_file(&data.join("zone.pub"), format!("{}\n", note_key.encode()).as_bytes())?;
+    let text = serde_json::to_vec_pretty(&file).unwrap_or_default();
+    // Last: a folder without it was not finished, and says so.
+    folder::replace_file(&data.join("zone.json"), &text)?;
+    Ok(file)
+}
+
+/// Reads `zone.json`.
+///
+/// # Errors
+/// [`VaultError::NotFound`] when the folder is no data folder.
+pub fn read_zone_file(data: &Path) -> Result<ZoneFile, VaultError> {
+    let path = data.join("zone.json");
+    if !path.exists() {
+        return Err(VaultError::NotFound(format!(
+            "data folder at {}; make one with `chancery init --data {0}`",
+            data.display()
+        )));
+    }
+    let bytes = folder::read_file(&path, 1 << 20)?;
+    serde_json::from_slice(&bytes)
+        .map_err(|_| VaultError::BadData(format!("{} is not readable", path.display())))
+}
+
+fn own_secret(keys: &KeyStore, kind: SecretKind, label: &[u8; 16]) -> Result<(KeyId, Key), VaultError> {
+    let id = keys.ring().find(kind, label);
+    let secret = id.and_then(|id| keys.ring().secret(id).cloned());
+    id.zip(secret)
+        .ok_or_else(|| StoreError::Mismatch(format!("the key store lacks the zone's {} key", kind.name())).into())
+}
+
+impl Vault {
+    /// Opens a data folder and starts its followers.
+    ///
+    /// # Errors
+    /// [`VaultError::Store`]: locked, wrong passphrase, damaged.
+    pub fn open(data: &Path, unlock: &Unlock<'_>, options: VaultOptions) -> Result<Vault, VaultError> {
+        let file = read_zone_file(data)?;
+        let lock = FolderLock::take(data)?;
+        let keys = KeyStore::open(&data.join("keys/keystore"), unlock, file.key_copy.clone())?;
+        if *keys.ring().zone() != file.zone {
+            return Err(StoreError::Mismatch("the key store is of another zone".to_owned()).into());
+        }
+        let (_, seed) = own_secret(&keys, SecretKind::Signing, &SIGNING_LABEL)?;
+        let signing = SigningKey::from_seed(&seed)?;
+        let note_key = NoteKey::decode(&file.public_key)
+            .map_err(|problem| VaultError::BadData(format!("zone.json: {problem}")))?;
+        if note_key.public != signing.public() {
+            return Err(StoreError::Mismatch("zone.json names another public key than the key store".into()).into());
+        }
+        let (_, digest) = own_secret(&keys, SecretKind::Digest, &DIGEST_LABEL)?;
+        let (_, names_key) = own_secret(&keys, SecretKind::Catalogue, &NAMES_LABEL)?;
+        let acts = own_secret(&keys, SecretKind::Acts, &ACTS_LABEL)?;
+        let (ledger, recovery) = Ledger::open(
+            &data.join("ledger"),
+            file.zone.clone(),
+            signing,
+            note_key.name.clone(),
+            options.ledger,
+            options.clock.clone(),
+        )?;
+        if keys.ring().latest_position() > recovery.head {
+            return Err(StoreError::Mismatch(format!(
+                "the key store knows entry {}, the ledger ends at {}: the ledger was put back to an older copy; \
+                 restore the newer one",
+                keys.ring().latest_position(),
+                recovery.head
+            ))
+            .into());
+        }
+        let path = data.join("catalogue/catalogue.sqlite");
+        let (catalogue, _) = Catalogue::open(&path)?;
+        let (reader, _) = Catalogue::open(&path)?;
+        let mut keys = keys;
+        let epoch = current_epoch(&mut keys, &file.zone, recovery.head, (options.clock)())?;
+        let inner = Arc::new(Inner {
+            folder: data.to_owned(),
+            note_key,
+            clock: options.clock,
+            keys: Mutex::new(keys),
+            catalogue: Mutex::new(catalogue),
+            reader: Mutex::new(reader),
+            labels: Labels::new(MacKey::new(&digest)),
+            names_key,
+            acts,
+            epoch: Mutex::new(epoch),
+            epoch_lasts: options.epoch_lasts,
+            progress: Mutex::new(Progress::default()),
+            progressed: Condvar::new(),
+            closing: AtomicBool::new(false),
+            _lock: lock,
+            ledger,
+            file,
+        });
+        if recovery.torn_bytes > 0 {
+            inner.note_gap(GapCause::TornGroup, recovery.torn_bytes)?;
+        }
+        if recovery.head == Position(0) {
+            inner.act(ActCode::ZoneCreated, &serde_json::json!({ "public_key": inner.file.public_key }))?;
+        }
+        let follower = follow::start(inner.clone())?;
+        Ok(Vault { inner, follower: Some(follower) })
+    }
+
+    /// The zone's public key in its text form.
+    pub fn public_key(&self) -> String {
+        self.inner.note_key.encode()
+    }
+
+    /// What `zone.json` says.
+    pub fn zone_file(&self) -> &ZoneFile {
+        &self.inner.file
+    }
+
+    /// The ledger, for appending captures that the intake sealed.
+    pub fn ledger(&self) -> &Ledger {
+        &self.inner.ledger
+    }
+
+    /// Time as the vault tells it.
+    pub fn now(&self) -> Timestamp {
+        (self.inner.clock)()
+    }
+
+    /// The public half of the current intake epoch; begins a new one when it has lasted long enough.
+    ///
+    /// # Errors
+    /// [`VaultError::Store`].
+    pub fn epoch(&self) -> Result<EpochPublic, VaultError> {
+        self.inner.epoch()
+    }
+
+    /// Writes down something that was done. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`VaultError::Store`].
+    pub fn act(&self, code: ActCode, body: &serde_json::Value) -> Result<Position, VaultError> {
+        self.inner.act(code, body)
+    }
+
+    /// How far followers have come.
+    pub fn progress(&self) -> Progress {
+        *locked(&self.inner.progress)
+    }
+
+    /// Waits until everything up to `position` is normalized.
+    ///
+    /// # Errors
+    /// [`VaultError::Store`] when following stopped.
+    pub fn wait_normalized(&self, position: Position) -> Result<(), VaultError> {
+        self.inner.wait_normalized(position)
+    }
+
+    /// Deletes everything that followers made, and has it made again.
+    ///
+    /// # Errors
+    /// [`VaultError::Store`].
+    pub fn rebuild(&self) -> Result<Position, VaultError> {
+        let at = self.inner.act(ActCode::Rebuilt, &serde_json::json!({}))?;
+        {
+            let mut catalogue = locked(&self.inner.catalogue);
+            catalogue.transaction(Catalogue::clear)?;
+            *locked(&self.inner.progress) = Progress::default();
+        }
+        self.inner.ledger.wake();
+        self.inner.wait_normalized(at.plus(1))?;
+        Ok(at)
+    }
+}
+
+impl Inner {
+    pub fn act(&self, code: ActCode, body: &serde_json::Value) -> Result<Position, VaultError> {
+        let mut bytes = serde_json::to_vec(body).unwrap_or_default();
+        let under = seal::act::Under { id: self.acts.0, secret: &self.acts.1 };
+        let act = seal::act::seal_act(&self.file.zone, code, under, &mut bytes)?;
+        Ok(self.ledger.append(vec![Draft { kind: Kind::Act(act), body: bytes }])?)
+    }
+
+    /// The secret of acts, to disclose one act's body.
+    pub fn acts_secret(&self) -> &Key {
+        &self.acts.1
+    }
+
+    /// Opens an act's body.
+    pub fn open_act(&self, entry: &store::ledger::StoredEntry) -> Option<serde_json::Value> {
+        let Kind::Act(act) = &entry.header.kind else { return None };
+        let mut out = Vec::new();
+        seal::act::open_act(&self.file.zone, act, &self.acts.1, &entry.body, &mut out).ok()?;
+        serde_json::from_slice(&out).ok()
+    }
+
+    fn note_gap(&self, cause: GapCause, count: u64) -> Result<(), VaultError> {
+        let now = (self.clock)();
+        let gap = Gap { connection: None, from: now, to: now, cause, count };
+        self.ledger.append(vec![Draft { kind: Kind::Gap(gap), body: Vec::new() }])?;
+        Ok(())
+    }
+
+    fn epoch(&self) -> Result<EpochPublic, VaultError> {
+        let mut epoch = locked(&self.epoch);
+        let now = (self.clock)();
+        let age = now.as_micros().saturating_sub(epoch.begun_at.as_micros());
+        if u128::try_from(age).unwrap_or(0) >= self.epoch_lasts.as_micros() {
+            let head = self.ledger.head();
+            *epoch = begin_epoch(&mut locked(&self.keys), &self.file.zone, epoch.number + 1, head, now)?;
+            self.act(ActCode::EpochBegun, &serde_json::json!({ "epoch": epoch.number }))?;
+        }
+        Ok(epoch.public.clone())
+    }
+
+    pub fn epoch_number(&self) -> u32 {
+        locked(&self.epoch).number
+    }
+
+    /// The private half of an epoch, while the key store holds it.
+    pub fn epoch_private(&self, number: u32) -> Result<Option<EpochPrivate>, VaultError> {
+        let keys = locked(&self.keys);
+        let id = keys.ring().find(SecretKind::Epoch, &epoch_label(number));
+        let Some(scalar) = id.and_then(|id| keys.ring().secret(id)) else { return Ok(None) };
+        Ok(Some(EpochPrivate::from_scalar(self.file.zone.clone(), number, scalar)?))
+    }
+
+    /// Destroys private halves of past epochs all of whose captures have their wraps or parts, if a second copy of the
+    /// key store exists.
+    pub fn end_epochs(&self, unfinished: &[u32]) -> Result<(), VaultError> {
+        let current = self.epoch_number();
+        let mut keys = locked(&self.keys);
+        if !keys.has_copy() {
+            return Ok(());
+        }
+        let oldest_needed = unfinished.iter().copied().min().unwrap_or(current).min(current);
+        let over: Vec<KeyId> = (1..oldest_needed)
+            .filter_map(|number| keys.ring().find(SecretKind::Epoch, &epoch_label(number)))
+            .collect();
+        if over.is_empty() {
+            return Ok(());
+        }
+        let mut ordered = over.clone();
+        ordered.sort_unstable();
+        let kind = Kind::Destruction(Destruction {
+            reason: 1,
+            keys: ordered,
+            key: KeyId::NONE,
+            salt: [0; 16],
+            commitment: [0; 32],
+        });
+        let at = self.ledger.append(vec![Draft { kind, body: Vec::new() }])?;
+        keys.destroy(&over, at)?;
+        Ok(())
+    }
+
+    pub fn wait_normalized(&self, position: Position) -> Result<(), VaultError> {
+        let mut progress = locked(&self.progress);
+        while progress.normalized < position {
+            if progress.failed {
+                return Err(StoreError::Stopped.into());
+            }
+            progress = self.progressed.wait(progress).unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(())
+    }
+
+    fn set_progress(&self, change: impl FnOnce(&mut Progress)) {
+        change(&mut locked(&self.progress));
+        self.progressed.notify_all();
+    }
+}
+
+fn current_epoch(
+    keys: &mut KeyStore,
+    zone: &ZoneId,
+    head: Position,
+    now: Timestamp,
+) -> Result<Epoch, VaultError> {
+    let latest = (1..=u32::MAX)
+        .take_while(|number| {
+            let label = epoch_label(*number);
+            keys.ring().all().any(|(_, held)| held.kind == SecretKind::Epoch && held.label == label)
+        })
+        .last();
+    let Some(number) = latest else { return begin_epoch(keys, zone, 1, head, now) };
+    let id = keys.ring().find(SecretKind::Epoch, &epoch_label(number));
+    let Some(scalar) = id.and_then(|id| keys.ring().secret(id)) else {
+        return begin_epoch(keys, zone, number + 1, head, now);
+    };
+    let public = EpochPrivate::from_scalar(zone.clone(), number, scalar)?.public()?;
+    // After a restart an epoch counts as begun now: at worst it lasts twice as long, never without end.
+    Ok(Epoch { number, public, begun_at: now })
+}
+
+fn begin_epoch(
+    keys: &mut KeyStore,
+    zone: &ZoneId,
+    number: u32,
+    head: Position,
+    now: Timestamp,
+) -> Result<Epoch, VaultError> {
+    let scalar = EcdhPrivate::generate()?.scalar()?;
+    let public = EpochPrivate::from_scalar(zone.clone(), number, &scalar)?.public()?;
+    let id = KeyId(seal::suite::random()?);
+    let label = epoch_label(number);
+    keys.append(vec![Record::Secret { id, kind: SecretKind::Epoch, label, at: head, secret: scalar }])?;
+    Ok(Epoch { number, public, begun_at: now })
+}
+
+impl Drop for Vault {
+    fn drop(&mut self) {
+        self.inner.closing.store(true, Ordering::SeqCst);
+        self.inner.ledger.wake();
+        if let Some(follower) = self.follower.take()
+            && follower.join().is_err()
+        {
+            tracing::error!("the follower panicked");
+        }
+    }
+}

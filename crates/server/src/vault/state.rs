@@ -1,0 +1,327 @@
+//! How things stand: for the status page, `doctor`, `keys list` and whole-store verification.
+
+use std::path::Path;
+
+use model::entry::ActCode;
+use model::Timestamp;
+use seal::keyring::{SecretKind, Unlock};
+use seal::note::{Checkpoint, NoteKey};
+use serde::Serialize;
+use serde_json::{Value, json};
+use store::catalogue::Catalogue;
+use store::keystore::KeyStore;
+use store::ledger::log::LogReader;
+use store::ledger::verify::Finding;
+
+use super::{Inner, Vault, VaultError, locked, read_zone_file};
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct Check {
+    /// What.
+    pub check: String,
+    /// Whether it is well.
+    pub ok: bool,
+    /// How it stands, or what to do.
+    pub detail: String,
+}
+
+/// An anchor older than this lets an insider rewrite more than a day.
+const ANCHOR_AGE_MAX_HOURS: i64 = 24;
+
+/// Result of checking a whole store.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct StoreVerified {
+    /// Which zone.
+    pub zone: String,
+    /// Segments read.
+    pub segments: u64,
+    /// Entries read.
+    pub entries: u64,
+    /// Batches in the log.
+    pub batches: u64,
+    /// Entries that no checkpoint covers yet.
+    pub unsigned_entries: u64,
+    /// Secrets in the key store, when it could be opened.
+    pub secrets: Option<u64>,
+    /// Whether an outside checkpoint was compared.
+    pub compared_with_outside: bool,
+    /// What does not hold: place and detail.
+    pub findings: Vec<(String, String)>,
+}
+
+/// Checks a whole store on disk. Reads only; needs no key but to check the key store.
+///
+/// # Errors
+/// [`VaultError::Store`] when files cannot be read; what is wrong inside them is in the result.
+pub fn verify_store(
+    data: &Path,
+    unlock: Option<&Unlock<'_>>,
+    outside: Option<&str>,
+) -> Result<StoreVerified, VaultError> {
+    let file = read_zone_file(data)?;
+    let key = NoteKey::decode(&file.public_key)
+        .map_err(|problem| VaultError::BadData(format!("zone.json: {problem}")))?;
+    let outside = outside
+        .map(|note| Checkpoint::open(note, Some(&key)))
+        .transpose()
+        .map_err(|problem| VaultError::BadData(format!("the outside checkpoint: {problem}")))?;
+    let checked = store::ledger::verify::verify(&data.join("ledger"), &file.zone, &key, outside.as_ref())?;
+    let mut findings = checked.findings;
+    check_public_key(data, &file.public_key, &mut findings);
+    let secrets = match unlock.map(|unlock| KeyStore::check(&data.join("keys/keystore"), unlock)) {
+        None => None,
+        Some(Ok(count)) => Some(count),
+        Some(Err(error)) => {
+            findings.push(Finding { place: "keys/keystore".to_owned(), detail: error.to_string() });
+            None
+        }
+    };
+    Ok(StoreVerified {
+        zone: file.zone.to_string(),
+        segments: checked.segments,
+        entries: checked.entries,
+        batches: checked.batches,
+        unsigned_entries: checked.unsigned_entries,
+        secrets,
+        compared_with_outside: outside.is_some(),
+        findings: findings.into_iter().map(|finding| (finding.place, finding.detail)).collect(),
+    })
+}
+
+fn check_public_key(data: &Path, expected: &str, findings: &mut Vec<Finding>) {
+    let on_file = std::fs::read_to_string(data.join("zone.pub")).unwrap_or_default();
+    if on_file.trim_end() != expected {
+        findings.push(Finding {
+            place: "zone.pub".to_owned(),
+            detail: "is not the key that zone.json names".to_owned(),
+        });
+    }
+}
+
+/// A checkpoint handed to somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandedOut {
+    /// The signed note.
+    pub note: String,
+    /// The proofs that go beside it.
+    pub proofs: String,
+    /// Batches it covers.
+    pub size: u64,
+}
+
+impl Vault {
+    /// Signs a checkpoint over everything so far, to be kept by somebody else.
+    ///
+    /// # Errors
+    /// [`VaultError::Store`].
+    pub fn hand_out_checkpoint(&self, actor: &str) -> Result<HandedOut, VaultError> {
+        let pinned = self.inner.pinned_sizes()?;
+        let signed = self.inner.ledger.flush()?;
+        let signed = signed.ok_or_else(|| VaultError::NotFound("checkpoint: the ledger is empty".to_owned()))?;
+        let act = json!({ "size": signed.size, "covers": signed.covers, "actor": actor });
+        self.inner.act(ActCode::CheckpointHandedOut, &act)?;
+        let reader = LogReader::new(self.inner.ledger.log_folder(), signed.size);
+        let mut from = Vec::new();
+        for size in pinned.into_iter().filter(|size| *size > 0 && *size < signed.size) {
+            from.push(seal::bundle::SideProof::new(size, &reader.consistency(size)?));
+        }
+        let proofs = seal::bundle::SideProofs { to: signed.size, from };
+        let proofs = serde_json::to_string(&proofs).unwrap_or_default();
+        Ok(HandedOut { note: signed.note, proofs, size: signed.size })
+    }
+
+    /// The newest checkpoint as it stands.
+    pub fn newest_checkpoint(&self) -> Option<store::ledger::Signed> {
+        self.inner.ledger.signed()
+    }
+
+    /// Everything that may need attention.
+    ///
+    /// # Errors
+    /// [`VaultError::Store`].
+    pub fn doctor(&self) -> Result<Vec<Check>, VaultError> {
+        self.inner.doctor()
+    }
+
+    /// The key ring by kind, without secrets.
+    ///
+    /// # Errors
+    /// [`VaultError::Store`].
+    pub fn keys(&self, actor: &str) -> Result<Value, VaultError> {
+        self.inner.act(ActCode::KeysListed, &json!({ "actor": actor }))?;
+        let keys = locked(&self.inner.keys);
+        let count = |kind: SecretKind| {
+            let of_kind = || keys.ring().all().filter(move |(_, held)| held.kind == kind);
+            let living = of_kind().filter(|(_, held)| held.secret.is_some()).count();
+            json!({ "kind": kind.name(), "living": living, "destroyed": of_kind().count() - living })
+        };
+        let kinds: Vec<Value> = SecretKind::ALL.iter().map(|kind| count(*kind)).collect();
+        let destroyed: Vec<Value> = keys
+            .ring()
+            .all()
+            .filter(|(_, held)| held.secret.is_none())
+            .map(|(id, held)| {
+                json!({ "id": id.to_string(), "kind": held.kind.name(), "destroyed_by_entry": held.at })
+            })
+            .collect();
+        Ok(json!({ "kinds": kinds, "destroyed": destroyed, "second_copy": keys.has_copy() }))
+    }
+
+    /// What can and cannot be said of the keys: which epochs are over, and whether erasure is in force.
+    ///
+    /// # Errors
+    /// [`VaultError::Store`].
+    pub fn attest_keys(&self, actor: &str) -> Result<Value, VaultError> {
+        let listed = self.keys(actor)?;
+        let keys = locked(&self.inner.keys);
+        let epochs = |living: bool| {
+            keys.ring()
+                .all()
+                .filter(|(_, held)| held.kind == SecretKind::Epoch && held.secret.is_some() == living)
+                .count()
+        };
+        let second_copy = keys.has_copy();
+        Ok(json!({
+            "zone": self.inner.file.zone,
+            "public_key": self.inner.file.public_key,
+            "at": (self.inner.clock)(),
+            "keys": listed,
+            "epochs_open": epochs(true),
+            "epochs_destroyed": epochs(false),
+            "erasure_in_force": second_copy && epochs(true) <= 1,
+            "why": if second_copy {
+                "private keys of past epochs are destroyed once all their captures have wraps or parts"
+            } else {
+                "no second copy of the key store: private keys of past epochs are kept, so that losing one disk does \
+                 not lose the record; until there is one, destroying a secret does not make captures of an open epoch \
+                 unreadable"
+            },
+        }))
+    }
+
+    /// For the status page.
+    ///
+    /// # Errors
+    /// [`VaultError::Store`].
+    pub fn status(&self) -> Result<Value, VaultError> {
+        self.inner.status()
+    }
+}
+
+impl Inner {
+    /// Sizes of the log that bundles or handed-out checkpoints name.
+    pub fn pinned_sizes(&self) -> Result<Vec<u64>, VaultError> {
+        let positions = {
+            let reader = locked(&self.reader);
+            let mut all = reader.acts(ActCode::CheckpointHandedOut as u16)?;
+            all.extend(reader.acts(ActCode::Exported as u16)?);
+            all
+        };
+        let mut sizes = Vec::new();
+        for at in positions {
+            let body = self.open_act(&self.must_entry(at)?);
+            sizes.extend(body.and_then(|body| body.get("size").and_then(Value::as_u64)));
+        }
+        sizes.sort_unstable();
+        sizes.dedup();
+        Ok(sizes)
+    }
+
+    fn last_handed_out(&self) -> Result<Option<Timestamp>, VaultError> {
+        let last = locked(&self.reader).acts(ActCode::CheckpointHandedOut as u16)?.pop();
+        Ok(last.map(|at| self.must_entry(at)).transpose()?.map(|entry| entry.header.recorded_at))
+    }
+
+    fn doctor(&self) -> Result<Vec<Check>, VaultError> {
+        let now = (self.clock)();
+        let mut checks = Vec::new();
+        let mut add = |check: &str, ok: bool, detail: String| {
+            checks.push(Check { check: check.to_owned(), ok, detail });
+        };
+        let anchored = self.last_handed_out()?;
+        let hours = anchored.map(|at| (now.as_micros() - at.as_micros()) / 3_600_000_000);
+        add(
+            "a checkpoint is kept elsewhere",
+            hours.is_some_and(|hours| hours <= ANCHOR_AGE_MAX_HOURS),
+            hours.map_or_else(
+                || "none was ever handed out: `chancery checkpoint --out FILE`, and keep FILE elsewhere".to_owned(),
+                |hours| format!("the last was handed out {hours} hours ago; at most 24 are well"),
+            ),
+        );
+        let copy = locked(&self.keys).has_copy();
+        let advice = "none: erasure is not yet in force, and one lost disk loses the record; `chancery init --key-copy`";
+        let copy_detail = if copy { "present".to_owned() } else { advice.to_owned() };
+        add("a second copy of the key store", copy, copy_detail);
+        let progress = *locked(&self.progress);
+        add(
+            "everything captured is understood",
+            !progress.failed,
+            format!("{} of {} entries", progress.normalized, self.ledger.head()),
+        );
+        let reader = locked(&self.reader);
+        let unreadable = reader.count_unreadable()?;
+        add("every capture opens", unreadable == 0, format!("{unreadable} do not"));
+        let gaps = reader.gaps()?.len();
+        add("no gaps are known", gaps == 0, format!("{gaps} known; `chancery verify` and the status page name them"));
+        drop(reader);
+        let connections = self.connections();
+        add("a connection is configured", !connections.is_empty(), format!("{}", connections.len()));
+        let space = store::folder::free_bytes(&self.folder);
+        add(
+            "the disk has room",
+            space.is_none_or(|bytes| bytes > 1 << 30),
+            space.map_or("unknown".to_owned(), |bytes| format!("{} MiB free; below 1024 is a warning", bytes >> 20)),
+        );
+        Ok(checks)
+    }
+
+    fn status(&self) -> Result<Value, VaultError> {
+        let signed = self.ledger.signed();
+        let progress = *locked(&self.progress);
+        let reader: std::sync::MutexGuard<'_, Catalogue> = locked(&self.reader);
+        let [messages, events, problems] = reader.totals()?;
+        let by_connection = reader.by_connection()?;
+        let gaps: Vec<Value> = reader
+            .gaps()?
+            .iter()
+            .map(|gap| {
+                json!({
+                    "connection": gap.connection, "from": gap.from, "to": gap.to, "cause": gap.cause, "count": gap.count,
+                })
+            })
+            .collect();
+        let pending = reader.fetches_pending()?;
+        drop(reader);
+        let connections: Vec<Value> = self
+            .connections()
+            .iter()
+            .map(|config| {
+                let own = by_connection.iter().find(|(name, _, _)| name == config.id.as_str());
+                json!({
+                    "id": config.id, "connector": config.connector,
+                    "captures": own.map_or(0, |(_, count, _)| *count),
+                    "last_capture_at": own.and_then(|(_, _, last)| *last),
+                })
+            })
+            .collect();
+        Ok(json!({
+            "zone": self.file.zone,
+            "created_at": self.file.created_at,
+            "now": (self.clock)(),
+            "connections": connections,
+            "gaps": gaps,
+            "messages": messages, "events": events, "problems": problems,
+            "head": self.ledger.head(),
+            "followed": progress.followed,
+            "normalized": progress.normalized,
+            "checkpoint": signed.map(|signed| json!({
+                "size": signed.size, "covers": signed.covers, "at": signed.at,
+            })),
+            "checkpoint_handed_out_at": self.last_handed_out()?,
+            "pending_fetches": pending,
+            "epoch": self.epoch_number(),
+            "key_copy": locked(&self.keys).has_copy(),
+        }))
+    }
+}

@@ -1,0 +1,276 @@
+//! Rows of the catalogue as typed values.
+
+use model::{KeyId, MessageId, Position, Timestamp};
+use rusqlite::Row;
+
+use super::{Digest, position};
+
+/// What became of a capture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CaptureState {
+    /// Its last chunk has not come.
+    Partial,
+    /// All chunks are here.
+    Complete,
+    /// Its records, wraps and parts are written.
+    Normalized,
+    /// No key opens it.
+    Unreadable,
+}
+
+impl CaptureState {
+    /// Its number in the table.
+    pub const fn code(self) -> i64 {
+        match self {
+            CaptureState::Partial => 0,
+            CaptureState::Complete => 1,
+            CaptureState::Normalized => 2,
+            CaptureState::Unreadable => 3,
+        }
+    }
+
+    const fn from_code(code: i64) -> CaptureState {
+        match code {
+            0 => CaptureState::Partial,
+            1 => CaptureState::Complete,
+            2 => CaptureState::Normalized,
+            _ => CaptureState::Unreadable,
+        }
+    }
+}
+
+/// A capture, or a file fetched because of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaptureRow {
+    /// Position of its first chunk.
+    pub position: Position,
+    /// Its id.
+    pub capture_id: Digest,
+    /// Connection.
+    pub connection: String,
+    /// Connector.
+    pub connector: String,
+    /// Connector version that received it.
+    pub connector_version: u32,
+    /// When it was received.
+    pub received_at: Timestamp,
+    /// How it was proved genuine.
+    pub verdict: u8,
+    /// Intake epoch.
+    pub epoch: u32,
+    /// Chunks so far.
+    pub chunks: u32,
+    /// Bytes of ciphertext so far.
+    pub size_bytes: u64,
+    /// Position of its last chunk so far.
+    pub last_position: Position,
+    /// What became of it.
+    pub state: CaptureState,
+    /// The message that named this file.
+    pub cause: Option<MessageId>,
+    /// Which of the message's files.
+    pub file: u16,
+    /// See `model::entry::Outside::state`.
+    pub file_state: u8,
+}
+
+pub(super) const CAPTURE: &str = "position, capture_id, connection, connector, connector_version, received_at, verdict, \
+    epoch, chunks, size_bytes, last_position, state, cause, cause_ordinal, file, file_state";
+
+pub(super) fn capture(row: &Row<'_>) -> rusqlite::Result<CaptureRow> {
+    let cause: Option<i64> = row.get(12)?;
+    let ordinal: Option<u32> = row.get(13)?;
+    Ok(CaptureRow {
+        position: position(row.get(0)?),
+        capture_id: row.get(1)?,
+        connection: row.get(2)?,
+        connector: row.get(3)?,
+        connector_version: row.get(4)?,
+        received_at: Timestamp::from_micros(row.get(5)?),
+        verdict: row.get(6)?,
+        epoch: row.get(7)?,
+        chunks: row.get(8)?,
+        size_bytes: u64::try_from(row.get::<_, i64>(9)?).unwrap_or(0),
+        last_position: position(row.get(10)?),
+        state: CaptureState::from_code(row.get(11)?),
+        cause: cause.zip(ordinal).map(|(at, ordinal)| MessageId { capture: position(at), ordinal }),
+        file: row.get(14)?,
+        file_state: row.get(15)?,
+    })
+}
+
+/// What sort of record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordSort {
+    /// A message.
+    Message,
+    /// An event.
+    Event,
+    /// A problem.
+    Problem,
+}
+
+impl RecordSort {
+    /// Its number in the table.
+    pub const fn code(self) -> i64 {
+        match self {
+            RecordSort::Message => 1,
+            RecordSort::Event => 2,
+            RecordSort::Problem => 3,
+        }
+    }
+
+    const fn from_code(code: i64) -> RecordSort {
+        match code {
+            1 => RecordSort::Message,
+            2 => RecordSort::Event,
+            _ => RecordSort::Problem,
+        }
+    }
+}
+
+/// Which key a record's row is sealed under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placement {
+    /// Derived from the capture's data key and the record's ordinal.
+    Capture,
+    /// Derived from an item of a part.
+    Part {
+        /// Position of the part.
+        part: Position,
+        /// Index of the item.
+        item: u32,
+    },
+}
+
+/// A record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordRow {
+    /// Its id.
+    pub id: MessageId,
+    /// What sort.
+    pub sort: RecordSort,
+    /// Kind of content or event, or reason code.
+    pub what: String,
+    /// The conversation's secret.
+    pub conversation: KeyId,
+    /// The author's secret.
+    pub person: KeyId,
+    /// When, in UTC.
+    pub at: Option<Timestamp>,
+    /// When, by a wall clock of unknown zone.
+    pub at_local: Option<String>,
+    /// Keyed digest of all it says.
+    pub digest: Digest,
+    /// Keyed digest of the platform's id.
+    pub platform: Option<Digest>,
+    /// Keyed digest of what it points at.
+    pub target: Option<Digest>,
+    /// Keyed digest of conversation, sender and minute.
+    pub slot: Option<Digest>,
+    /// An earlier capture says the same.
+    pub repeats: bool,
+    /// Which key opens it.
+    pub placement: Placement,
+    /// The record, sealed.
+    pub sealed: Vec<u8>,
+}
+
+pub(super) const RECORD: &str = "capture, ordinal, sort, what, conversation, person, at, at_local, digest, platform, \
+    target, slot, repeats, placement, part, item, sealed";
+
+pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
+    let placement = match row.get::<_, i64>(13)? {
+        0 => Placement::Capture,
+        _ => Placement::Part { part: position(row.get(14)?), item: row.get(15)? },
+    };
+    Ok(RecordRow {
+        id: MessageId { capture: position(row.get(0)?), ordinal: row.get(1)? },
+        sort: RecordSort::from_code(row.get(2)?),
+        what: row.get(3)?,
+        conversation: KeyId(row.get(4)?),
+        person: KeyId(row.get(5)?),
+        at: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_micros),
+        at_local: row.get(7)?,
+        digest: row.get(8)?,
+        platform: row.get(9)?,
+        target: row.get(10)?,
+        slot: row.get(11)?,
+        repeats: row.get::<_, i64>(12)? == 1,
+        placement,
+        sealed: row.get(16)?,
+    })
+}
+
+/// A gap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GapRow {
+    /// The entry that states it.
+    pub position: Position,
+    /// Which connection.
+    pub connection: Option<String>,
+    /// From.
+    pub from: Timestamp,
+    /// To.
+    pub to: Timestamp,
+    /// Name of the cause.
+    pub cause: String,
+    /// How many, as the cause says.
+    pub count: u64,
+}
+
+pub(super) fn gap(row: &Row<'_>) -> rusqlite::Result<GapRow> {
+    Ok(GapRow {
+        position: position(row.get(0)?),
+        connection: row.get(1)?,
+        from: Timestamp::from_micros(row.get(2)?),
+        to: Timestamp::from_micros(row.get(3)?),
+        cause: row.get(4)?,
+        count: u64::try_from(row.get::<_, i64>(5)?).unwrap_or(0),
+    })
+}
+
+/// A file to fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchRow {
+    /// The message that names it.
+    pub id: MessageId,
+    /// Which of the message's files.
+    pub file: u16,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Not before.
+    pub due_at: Timestamp,
+    /// 0 waits, 1 over.
+    pub state: u8,
+    /// What to fetch, sealed.
+    pub sealed: Vec<u8>,
+}
+
+pub(super) fn fetch(row: &Row<'_>) -> rusqlite::Result<FetchRow> {
+    Ok(FetchRow {
+        id: MessageId { capture: position(row.get(0)?), ordinal: row.get(1)? },
+        file: row.get(2)?,
+        attempts: row.get(3)?,
+        due_at: Timestamp::from_micros(row.get(4)?),
+        state: row.get(5)?,
+        sealed: row.get(6)?,
+    })
+}
+
+/// Which records a search reads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SearchFilter {
+    /// Leave out what repeats an earlier capture.
+    pub without_repeats: bool,
+    /// Only this sort.
+    pub sort: Option<RecordSort>,
+    /// Only this kind of content or event.
+    pub what: Option<String>,
+    /// Not before.
+    pub from: Option<Timestamp>,
+    /// Before.
+    pub to: Option<Timestamp>,
+    /// Only this connection.
+    pub connection: Option<String>,
+}

@@ -1,0 +1,73 @@
+-- What followers made of the ledger. Everything here can be deleted and made again.
+-- "sealed" columns are ciphertext; the rest says nothing that a person wrote or is called by.
+CREATE TABLE IF NOT EXISTS mark (name TEXT PRIMARY KEY, value BIGINT NOT NULL);
+
+CREATE TABLE IF NOT EXISTS capture (
+    position BIGINT PRIMARY KEY,      -- of its first chunk
+    capture_id BYTEA NOT NULL,
+    connection TEXT NOT NULL,
+    connector TEXT NOT NULL,
+    connector_version BIGINT NOT NULL,
+    received_at BIGINT NOT NULL,
+    verdict BIGINT NOT NULL,
+    epoch BIGINT NOT NULL,
+    chunks BIGINT NOT NULL,
+    size_bytes BIGINT NOT NULL,
+    last_position BIGINT NOT NULL,
+    state BIGINT NOT NULL,            -- 0 chunks missing, 1 complete, 2 normalized, 3 not readable
+    report TEXT,
+    cause BIGINT,                     -- the message that named this file
+    cause_ordinal BIGINT,
+    file BIGINT NOT NULL,
+    file_state BIGINT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS capture_id ON capture (capture_id);
+CREATE INDEX IF NOT EXISTS capture_open ON capture (state, position) WHERE state < 2;
+CREATE INDEX IF NOT EXISTS capture_cause ON capture (cause, cause_ordinal) WHERE cause IS NOT NULL;
+
+-- Where the chunks after the first stand.
+CREATE TABLE IF NOT EXISTS chunk (
+    capture_id BYTEA NOT NULL, chunk BIGINT NOT NULL, position BIGINT NOT NULL, PRIMARY KEY (capture_id, chunk)
+);
+CREATE TABLE IF NOT EXISTS wrap (source BIGINT NOT NULL, position BIGINT NOT NULL, PRIMARY KEY (source, position));
+CREATE TABLE IF NOT EXISTS part (
+    source BIGINT NOT NULL, position BIGINT NOT NULL, part BIGINT NOT NULL, last BIGINT NOT NULL,
+    PRIMARY KEY (source, position)
+);
+
+CREATE TABLE IF NOT EXISTS record (
+    capture BIGINT NOT NULL,
+    ordinal BIGINT NOT NULL,
+    sort BIGINT NOT NULL,             -- 1 message, 2 event, 3 problem
+    what TEXT NOT NULL,               -- kind of content or event, or reason code
+    conversation BYTEA NOT NULL,
+    person BYTEA NOT NULL,
+    at BIGINT,
+    at_local TEXT,
+    digest BYTEA NOT NULL,            -- keyed, of everything it says: repeats have the same
+    platform BYTEA,                   -- keyed, of the platform's id
+    target BYTEA,                     -- keyed, of the id it points at
+    slot BYTEA,                       -- keyed, of conversation, sender and minute: text exports only
+    repeats BIGINT NOT NULL,
+    placement BIGINT NOT NULL,        -- 0 under the capture's key, 1 in a part
+    part BIGINT,
+    item BIGINT,
+    sealed BYTEA NOT NULL,
+    PRIMARY KEY (capture, ordinal)
+);
+CREATE INDEX IF NOT EXISTS record_digest ON record (digest, capture);
+CREATE INDEX IF NOT EXISTS record_platform ON record (platform) WHERE platform IS NOT NULL;
+CREATE INDEX IF NOT EXISTS record_target ON record (target) WHERE target IS NOT NULL;
+CREATE INDEX IF NOT EXISTS record_slot ON record (slot) WHERE slot IS NOT NULL;
+
+CREATE TABLE IF NOT EXISTS gap (
+    position BIGINT PRIMARY KEY, connection TEXT, from_at BIGINT NOT NULL, to_at BIGINT NOT NULL,
+    cause TEXT NOT NULL, amount BIGINT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS act (position BIGINT PRIMARY KEY, code BIGINT NOT NULL);
+CREATE TABLE IF NOT EXISTS imported (digest BYTEA PRIMARY KEY, capture_id BYTEA NOT NULL);
+CREATE TABLE IF NOT EXISTS fetch (
+    capture BIGINT NOT NULL, ordinal BIGINT NOT NULL, file BIGINT NOT NULL, attempts BIGINT NOT NULL,
+    due_at BIGINT NOT NULL, state BIGINT NOT NULL, sealed BYTEA NOT NULL,
+    PRIMARY KEY (capture, ordinal, file)
+);
