@@ -506,6 +506,33 @@ fn omitted_subtrees_have_one_form() {
 }
 
 #[test]
+fn a_capture_of_several_full_chunks_passes_and_one_without_its_middle_does_not_count() {
+    let mut sample = Sample::new("us", 3);
+    let chunk = |seed: usize| -> Vec<u8> { (0..1_000_000).map(|at| ((at * seed) >> 3) as u8).collect() };
+    let chunks = [chunk(3), chunk(5), chunk(7)];
+    sample.capture(7, &chunks.each_ref().map(Vec::as_slice), None);
+    sample.close(3);
+    let whole: Choice = (18..21).map(|at| (at, Shown::Opened)).collect();
+    let bundle = sample.bundle(6, &[], &whole, &[("18.0", MessageState::Raw)]);
+    let report = check(&bundle).unwrap();
+    assert_eq!((report.captures.opened, report.captures.incomplete), (1, 0));
+    for at in (0..bundle.len()).step_by(60_013) {
+        let mut changed = bundle.clone();
+        changed[at] ^= 4;
+        assert!(check(&changed).is_err(), "byte {at}");
+    }
+    let mut partly = whole.clone();
+    partly.remove(&19);
+    let report = check(&sample.bundle(6, &[], &partly, &[])).unwrap();
+    assert_eq!((report.captures.opened, report.captures.incomplete), (0, 1));
+    assert!(check(&sample.bundle(6, &[], &partly, &[("18.0", MessageState::Raw)])).is_err());
+    let mut closed = whole;
+    closed.insert(20, Shown::Sealed);
+    let report = check(&sample.bundle(6, &[], &closed, &[])).unwrap();
+    assert_eq!((report.captures.opened, report.captures.sealed), (0, 1));
+}
+
+#[test]
 fn a_bound_on_memory_is_kept() {
     let bundle = Sample::new("us", 3).usual_bundle();
     let options = VerifyOptions {
