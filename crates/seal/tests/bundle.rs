@@ -1,6 +1,9 @@
 //! Bundles: what is true of a good one, and that nothing else passes.
 
 #[cfg(test)]
+#[path = "sample/opened.rs"]
+mod opened;
+#[cfg(test)]
 mod sample;
 #[cfg(test)]
 #[path = "sample/zip.rs"]
@@ -9,6 +12,7 @@ mod zip;
 use std::collections::BTreeMap;
 use std::io::Cursor;
 
+use opened::Opened;
 use proptest::prelude::*;
 use sample::{Choice, MIXED, Sample, Shown};
 use seal::bundle::*;
@@ -58,32 +62,6 @@ fn reframed(resign: bool, change: impl FnOnce(&mut Vec<Frame>)) -> Vec<u8> {
         members.sign_anew(&sample, |_| {});
     }
     members.pack()
-}
-
-/// Everything that was opened, as the extractor gets it.
-#[derive(Default)]
-struct Opened(Vec<String>);
-
-impl Sink for Opened {
-    fn capture(&mut self, at: model::Position, _: u32, _: bool, plain: &[u8]) -> std::io::Result<()> {
-        self.0.push(format!("{at} {}", String::from_utf8_lossy(plain)));
-        Ok(())
-    }
-
-    fn item(&mut self, at: model::Position, place: seal::part::Place, plain: &[u8]) -> std::io::Result<()> {
-        let text = String::from_utf8_lossy(plain);
-        self.0.push(format!("{at}.{} {text}", place.ordinal));
-        Ok(())
-    }
-
-    fn act(&mut self, at: model::Position, plain: &[u8]) -> std::io::Result<()> {
-        self.0.push(format!("{at} {}", String::from_utf8_lossy(plain)));
-        Ok(())
-    }
-
-    fn line(&mut self, _: &'static str, _: &[u8]) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 fn opened(bytes: &[u8]) -> Vec<String> {
