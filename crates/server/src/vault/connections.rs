@@ -155,6 +155,7 @@ impl Inner {
         self.act(code, &serde_json::json!({ "connection": config }))?;
         let (class, name) = (CLASS.to_owned(), config.id.to_string());
         locked(&self.keys).append(vec![Record::Item { class, name, bytes }])?;
+        self.changes.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         Ok(())
     }
 

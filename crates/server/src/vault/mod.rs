@@ -1,7 +1,7 @@
 //! The vault: owns the data folder, opens what was sealed, and writes down every look at it.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -25,6 +25,7 @@ pub mod connections;
 mod existing;
 pub mod export;
 mod follow;
+pub mod host;
 pub mod import;
 mod labels;
 mod normalize;
@@ -153,6 +154,8 @@ pub(crate) struct Inner {
     epoch_lasts: Duration,
     progress: Mutex<Progress>,
     progressed: Condvar,
+    /// Counts changes of what the intake must know.
+    changes: AtomicU64,
     closing: AtomicBool,
     _lock: FolderLock,
 }
@@ -312,6 +315,7 @@ impl Vault {
             epoch_lasts: options.epoch_lasts,
             progress: Mutex::new(Progress::default()),
             progressed: Condvar::new(),
+            changes: AtomicU64::new(0),
             closing: AtomicBool::new(false),
             _lock: lock,
             ledger,
@@ -361,6 +365,14 @@ impl Vault {
     /// [`VaultError::Store`].
     pub fn act(&self, code: ActCode, body: &serde_json::Value) -> Result<Position, VaultError> {
         self.inner.act(code, body)
+    }
+
+    /// Counts changes of what the intake must know: connections and epochs. Begins a new epoch when one is due.
+    pub fn changes(&self) -> u64 {
+        if let Err(error) = self.inner.epoch() {
+            tracing::error!(error = %error, "a new epoch could not be begun; the one before goes on");
+        }
+        self.inner.changes.load(Ordering::SeqCst)
     }
 
     /// How far followers have come.
@@ -428,6 +440,7 @@ impl Inner {
         if u128::try_from(age).unwrap_or(0) >= self.epoch_lasts.as_micros() {
             let head = self.ledger.head();
             *epoch = begin_epoch(&mut locked(&self.keys), &self.file.zone, epoch.number + 1, head, now)?;
+            self.changes.fetch_add(1, Ordering::SeqCst);
             self.act(ActCode::EpochBegun, &serde_json::json!({ "epoch": epoch.number }))?;
         }
         Ok(epoch.public.clone())

@@ -228,7 +228,7 @@ impl Inner {
         Ok(sizes)
     }
 
-    fn last_handed_out(&self) -> Result<Option<Timestamp>, VaultError> {
+    pub fn last_handed_out(&self) -> Result<Option<Timestamp>, VaultError> {
         let last = locked(&self.reader).acts(ActCode::CheckpointHandedOut as u16)?.pop();
         Ok(last.map(|at| self.must_entry(at)).transpose()?.map(|entry| entry.header.recorded_at))
     }

@@ -667,6 +667,23 @@ impl Catalogue {
         Ok(found)
     }
 
+    /// For each connection: how many problems its captures have.
+    ///
+    /// # Errors
+    /// [`StoreError::Catalogue`].
+    pub fn problems_by_connection(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT c.connection, COUNT(*) FROM record r JOIN capture c ON c.position = r.capture
+             WHERE r.sort = 3 AND r.repeats = 0 GROUP BY c.connection ORDER BY c.connection",
+        )?;
+        let read = |row: &Row<'_>| {
+            let (name, count): (String, i64) = (row.get(0)?, row.get(1)?);
+            Ok((name, u64::try_from(count).unwrap_or(0)))
+        };
+        let found = statement.query_map([], read)?.collect::<Result<_, _>>()?;
+        Ok(found)
+    }
+
     /// How many records of each sort there are: messages, events, problems.
     ///
     /// # Errors

@@ -58,6 +58,7 @@ CREATE TABLE IF NOT EXISTS record (
 CREATE INDEX IF NOT EXISTS record_digest ON record (digest, capture);
 CREATE INDEX IF NOT EXISTS record_platform ON record (platform) WHERE platform IS NOT NULL;
 CREATE INDEX IF NOT EXISTS record_target ON record (target) WHERE target IS NOT NULL;
+CREATE INDEX IF NOT EXISTS record_problem ON record (capture) WHERE sort = 3;
 CREATE INDEX IF NOT EXISTS record_slot ON record (slot) WHERE slot IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS gap (

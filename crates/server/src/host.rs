@@ -1,0 +1,156 @@
+//! What the vault gives to the HTTP side, as a trait, and what it reports.
+
+use std::collections::BTreeMap;
+
+use connect::{Secrets, Settings};
+use model::{ConnectionId, Position, Timestamp, ZoneId};
+use seal::envelope::EpochPublic;
+use serde::{Deserialize, Serialize};
+use store::StoreError;
+use store::ledger::Draft;
+
+/// Called once with the position of the first entry, when all are durable.
+pub type Answer = Box<dyn FnOnce(Result<Position, StoreError>) + Send>;
+
+/// What listens is told by, and reports to, whoever owns the data folder.
+pub trait Host: Send + Sync + 'static {
+    /// Whose ledger this is.
+    fn zone(&self) -> ZoneId;
+
+    /// What the intake needs to know, as it stands. Asked for when the intake starts and on
+    /// [`crate::Running::refresh`].
+    fn configuration(&self) -> IntakeConfiguration;
+
+    /// Appends entries together. May wait while too much is queued; `answer` must be called in every case.
+    fn submit(&self, drafts: Vec<Draft>, answer: Answer);
+
+    /// Whether a delivery should be turned away, to be sent again.
+    fn is_busy(&self) -> bool;
+
+    /// `count` requests were refused. `connection` is empty when the request named none that exists.
+    fn refused(&self, connection: &str, reason: &str, count: u64);
+
+    /// What the status page shows. Quick: called for each view.
+    fn status(&self) -> Status;
+}
+
+/// What the intake needs to know.
+#[derive(Debug, Clone)]
+pub struct IntakeConfiguration {
+    /// To whom it seals.
+    pub epoch: EpochPublic,
+    /// From whom it takes deliveries.
+    pub connections: Vec<IntakeConnection>,
+}
+
+/// One account that delivers.
+#[derive(Debug, Clone)]
+pub struct IntakeConnection {
+    /// Its place in the URL: `/in/{id}`.
+    pub id: ConnectionId,
+    /// Connector id.
+    pub connector: String,
+    /// Secrets by which deliveries are proved genuine. Those for fetching do not belong here.
+    pub secrets: Secrets,
+    /// Settings that are not secret.
+    pub settings: Settings,
+    /// Days before which nobody may destroy a capture.
+    pub minimum_lock_days: u32,
+}
+
+/// How the instance is doing: numbers and times; no names, no handles, no content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Whose ledger.
+    pub zone: ZoneId,
+    /// Version of the program.
+    pub version: String,
+    /// When the vault started.
+    pub started_at: Timestamp,
+    /// The configured accounts.
+    pub connections: Vec<ConnectionStatus>,
+    /// Stretches in which capture is known or suspected to be incomplete, newest first.
+    pub gaps: Vec<GapStatus>,
+    /// The newest signed checkpoint; none before the first entry.
+    pub checkpoint: Option<CheckpointStatus>,
+    /// When a checkpoint was last handed to somebody outside.
+    pub outside_anchor: Option<Timestamp>,
+    /// How far what is derived from the ledger has come.
+    pub followers: Followers,
+    /// Files that messages name and that are still to be fetched.
+    pub pending_fetches: u64,
+    /// Number of the intake epoch.
+    pub epoch: u32,
+    /// Whether a second copy of the key store exists.
+    pub key_copy: bool,
+}
+
+/// One configured account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionStatus {
+    /// Its id.
+    pub id: ConnectionId,
+    /// Connector id.
+    pub connector: String,
+    /// Captures so far.
+    pub captures: u64,
+    /// When the last one was recorded.
+    pub last_capture_at: Option<Timestamp>,
+    /// Requests refused since the vault started, by reason.
+    pub refused: BTreeMap<String, u64>,
+    /// Problems that the parser reported.
+    pub problems: u64,
+    /// What is to be thought of it.
+    pub state: ConnectionState,
+}
+
+/// What is to be thought of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConnectionState {
+    /// Something arrived not long ago.
+    Receiving,
+    /// Nothing has arrived since it was added.
+    Waiting,
+    /// Silent for longer than usual.
+    Silent,
+    /// A secret is missing, or the platform ended it.
+    Stopped,
+}
+
+/// One gap.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GapStatus {
+    /// Which connection; none when the whole ledger is concerned.
+    pub connection: Option<ConnectionId>,
+    /// From.
+    pub from: Timestamp,
+    /// To.
+    pub to: Timestamp,
+    /// Why: a name of `model::entry::GapCause`.
+    pub cause: String,
+    /// How many; 0 where it is not known.
+    pub count: u64,
+}
+
+/// The newest signed checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointStatus {
+    /// Batches it covers.
+    pub size: u64,
+    /// Position after the last entry it covers.
+    pub covers: Position,
+    /// When it was signed.
+    pub at: Timestamp,
+    /// Seconds since.
+    pub age_seconds: u64,
+}
+
+/// How far what is derived from the ledger has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Followers {
+    /// Position that the next entry will have.
+    pub head: Position,
+    /// Position up to which captures were understood.
+    pub normalized: Position,
+}

@@ -1,0 +1,9 @@
+//! The listener and the intake, over real sockets.
+#![cfg(test)]
+
+mod deliveries;
+mod instance;
+mod process;
+mod protocol;
+mod status_page;
+mod tls;

@@ -1,0 +1,143 @@
+//! What the vault shows without a sign-in.
+
+use serde_json::Value;
+use server::public::{OPENAPI, WholeStatus};
+
+use crate::instance::{Instance, Response, get};
+
+fn page(instance: &Instance, query: &str, accept: &str) -> (Response, String) {
+    let request = format!("GET /{query} HTTP/1.1\r\nHost: h\r\nAccept-Language: {accept}\r\n\r\n");
+    let mut response = instance.ask(request.as_bytes());
+    let text = String::from_utf8(std::mem::take(&mut response.body)).unwrap();
+    (response, text)
+}
+
+#[test]
+fn the_page_speaks_both_languages() {
+    let instance = Instance::new();
+    let (response, english) = page(&instance, "", "en");
+    assert_eq!(response.status, 200);
+    assert_eq!(response.headers["content-language"], "en");
+    assert!(english.contains("<html lang=\"en\">") && english.contains("Refused"));
+    let (response, chinese) = page(&instance, "", "zh-CN,zh;q=0.9");
+    assert_eq!(response.headers["content-language"], "zh-CN");
+    assert!(chinese.contains("<html lang=\"zh-CN\">") && chinese.contains("检查点"));
+    assert_eq!(page(&instance, "?lang=en", "zh").1, english);
+    assert_eq!(page(&instance, "?lang=zh", "en").1, chinese);
+}
+
+#[test]
+fn the_page_runs_nothing_loads_nothing_from_elsewhere_and_cannot_be_framed() {
+    let instance = Instance::new();
+    for path in [
+        "/",
+        "/style.css",
+        "/api/v1/status",
+        "/api/openapi.json",
+        "/nothing",
+    ] {
+        let response = instance.ask(&get(path));
+        let policy = &response.headers["content-security-policy"];
+        assert!(
+            policy.starts_with("default-src 'none'; style-src 'self';"),
+            "{policy}"
+        );
+        assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"));
+        assert_eq!(response.headers["x-content-type-options"], "nosniff");
+        assert_eq!(response.headers["referrer-policy"], "no-referrer");
+        assert_eq!(response.headers["cache-control"], "no-store");
+    }
+    let (_, html) = page(&instance, "", "en");
+    for word in [
+        "<script", "style=", "onclick", "http://", "https://", "<img", "<form",
+    ] {
+        assert!(!html.contains(word), "{word}");
+    }
+    assert!(html.contains("0.1.0 &lt;&amp;&quot;&#39;&gt;"));
+}
+
+#[test]
+fn tables_have_captions_and_headings_and_the_page_a_way_past_its_top() {
+    let instance = Instance::new();
+    let (_, html) = page(&instance, "", "en");
+    assert_eq!(html.matches("<table>").count(), html.matches("<caption>").count());
+    assert_eq!(html.matches("<th scope=\"row\">").count(), 2);
+    assert!(html.contains("href=\"#content\"") && html.contains("id=\"content\""));
+    assert!(html.contains("No checkpoint has been handed to anyone outside"));
+    assert!(html.contains("There is no second copy of the key store"));
+    for tag in [
+        "table", "section", "main", "dl", "ul", "div", "header", "nav", "thead", "tbody", "tr",
+    ] {
+        let opened = html.matches(&format!("<{tag}>")).count() + html.matches(&format!("<{tag} ")).count();
+        assert_eq!(opened, html.matches(&format!("</{tag}>")).count(), "{tag}");
+    }
+}
+
+#[test]
+fn the_status_is_what_its_document_says() {
+    let instance = Instance::new();
+    let response = instance.ask(&get("/api/v1/status"));
+    assert_eq!(response.headers["content-type"], "application/json");
+    let status: Value = serde_json::from_slice(&response.body).unwrap();
+    let read: WholeStatus = serde_json::from_slice(&response.body).unwrap();
+    assert_eq!(serde_json::to_value(&read).unwrap(), status);
+    let document: Value = serde_json::from_str(OPENAPI).unwrap();
+    assert_eq!(instance.ask(&get("/api/openapi.json")).body, OPENAPI.as_bytes());
+    let schemas = &document["components"]["schemas"];
+    check(&status, &schemas["Status"], "Status");
+    check(&status["connections"][0], &schemas["Connection"], "Connection");
+    check(&status["gaps"][0], &schemas["Gap"], "Gap");
+    check(&status["checkpoint"], &schemas["Checkpoint"], "Checkpoint");
+    check(&status["followers"], &schemas["Followers"], "Followers");
+    check(&status["intake"], &schemas["Intake"], "Intake");
+}
+
+fn check(value: &Value, schema: &Value, name: &str) {
+    let names = |value: &Value| {
+        let mut names: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
+        names.sort();
+        names
+    };
+    let mut required: Vec<String> = serde_json::from_value(schema["required"].clone()).unwrap();
+    required.sort();
+    assert_eq!(names(value), names(&schema["properties"]), "{name}");
+    assert_eq!(names(value), required, "{name}");
+    for (field, value) in value.as_object().unwrap() {
+        let property = &schema["properties"][field];
+        let types = &property["type"];
+        let is = |wanted: &str| match types {
+            Value::String(one) => one == wanted,
+            Value::Array(many) => many.iter().any(|one| one == wanted),
+            _ => true,
+        };
+        let fits = match value {
+            Value::Null => is("null"),
+            Value::Bool(_) => is("boolean"),
+            Value::Number(_) => is("integer"),
+            Value::String(_) => is("string"),
+            Value::Array(_) => is("array"),
+            Value::Object(_) => is("object"),
+        };
+        assert!(fits, "{name}.{field}: {value}");
+    }
+}
+
+#[test]
+fn what_is_not_there_is_404_and_what_is_there_is_only_read() {
+    let instance = Instance::new();
+    for path in [
+        "/api",
+        "/api/v1",
+        "/healthz",
+        "/in",
+        "/style.css/",
+        "//",
+        "/../etc/passwd",
+    ] {
+        assert_eq!(instance.ask(&get(path)).status, 404, "{path}");
+    }
+    for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
+        let request = format!("{method} /api/v1/status HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n");
+        assert_eq!(instance.ask(request.as_bytes()).status, 405, "{method}");
+    }
+}
