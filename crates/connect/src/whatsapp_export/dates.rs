@@ -3,7 +3,7 @@
 //! Order of the rules: a value that only one order can hold; an order in which the file would run backwards; the
 //! number that changes more often is the day; what the exporter stated; else both readings are given.
 
-use super::header::{RawDate, Shape};
+use super::header::{Head, RawDate, Shape};
 use crate::{DateDecision, DateOrder};
 
 /// A day of the calendar.
@@ -76,16 +76,16 @@ pub struct Evidence {
 impl Evidence {
     /// Takes the date of a header line. Repeats of the date before cost nothing.
     #[inline]
-    pub fn observe(&mut self, date: &RawDate, shape: &Shape, year_first_language: bool, line: u64) {
-        self.year_first_language |= year_first_language;
-        if self.last.as_ref() != Some(date) {
-            self.observe_new(date, shape, line);
+    pub fn observe(&mut self, head: &Head, line: u64) {
+        self.year_first_language |= head.year_first_language;
+        self.day_part |= head.day_part;
+        if self.last != Some(head.date) {
+            self.observe_new(&head.date, &head.shape, line);
         }
     }
 
     fn observe_new(&mut self, date: &RawDate, shape: &Shape, line: u64) {
         self.slash = shape.date_separator == b'/';
-        self.day_part |= shape.day_part != 0;
         self.short_year |= !date.digits.contains(&4);
         for (&value, &digits) in date.values.iter().zip(&date.digits) {
             self.padded |= digits == 2 && value < 10;
@@ -283,6 +283,11 @@ impl Decided {
             }),
         }
     }
+}
+
+/// Whether some order makes a day of the numbers; which one is right is decided later.
+pub fn is_possible(date: &RawDate) -> bool {
+    ORDERS.into_iter().any(|order| read_as(order, date).is_some())
 }
 
 /// The day, if the numbers make one in this order.

@@ -4,6 +4,7 @@
 //! over the three numbers as they stand; [`super::dates`] reads them once the whole file has been seen.
 
 use super::clock::{self, DayPart};
+use super::dates;
 
 /// The date as written: three numbers in file order, and how many digits each had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -42,8 +43,6 @@ pub struct Shape {
     pub time_separator: u8,
     /// The time has seconds.
     pub seconds: bool,
-    /// 0 without day part, 1 before the time, 2 after it.
-    pub day_part: u8,
     /// Which number has four digits: 1 to 3, or 0.
     pub long_year: u8,
     /// `-` or `:` after the time; 0 inside brackets.
@@ -61,6 +60,8 @@ pub struct Head {
     pub shape: Shape,
     /// The numbers make a date in some order, and a time. A line that is a header but for this is reported.
     pub plausible: bool,
+    /// The time is written with a day part: a 12-hour clock.
+    pub day_part: bool,
     /// The day part shows a language that writes the year first (Chinese, Japanese, Korean).
     pub year_first_language: bool,
     /// Where the name or the system line begins.
@@ -91,6 +92,9 @@ impl Scanner {
         if let Some(opening) = self.opening
             && let Some(rest) = line.strip_prefix(self.prefix.as_slice())
         {
+            if let Some(head) = usual_clock(rest, self.prefix.len(), &opening) {
+                return Some(head);
+            }
             let mut cursor = Cursor {
                 rest,
                 before: self.prefix.len(),
@@ -121,7 +125,7 @@ impl Scanner {
         let at = cursor.before;
         let opening = Opening { date, shape };
         let head = finish(&mut cursor, opening)?;
-        if !plausible(&date) {
+        if !dates::is_possible(&date) {
             return Some(Head {
                 plausible: false,
                 ..head
@@ -141,6 +145,45 @@ fn may_begin(line: &[u8]) -> bool {
         .is_some_and(|&b| b.is_ascii_digit() || b == b'[' || b >= 0x80 || matches!(b, b'R' | b'H'))
 }
 
+/// The two clocks that most files have, without the general scanner: `10:20 - ` and `10:20:30] `.
+#[inline]
+fn usual_clock(rest: &[u8], before: usize, opening: &Opening) -> Option<Head> {
+    let (hour, minute, second, len, end) = match *rest {
+        [a, b, b':', c, d, b' ', b'-', b' ', ..] if !opening.shape.bracket => {
+            ([a, b], [c, d], [b'0'; 2], 8, b'-')
+        }
+        [a, b, b':', c, d, b':', e, f, b']', b' ', ..] if opening.shape.bracket => {
+            ([a, b], [c, d], [e, f], 10, 0)
+        }
+        _ => return None,
+    };
+    let value = |[tens, ones]: [u8; 2]| {
+        let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+        (tens < 10 && ones < 10).then(|| tens * 10 + ones)
+    };
+    let (hour, minute, second) = (value(hour)?, value(minute)?, value(second)?);
+    let shape = Shape {
+        time_separator: b':',
+        seconds: opening.shape.bracket,
+        end,
+        ..opening.shape
+    };
+    Some(Head {
+        date: opening.date,
+        clock: Clock {
+            hour,
+            minute,
+            second,
+            odd: false,
+        },
+        shape,
+        plausible: hour < 24 && minute < 60 && second < 60,
+        day_part: false,
+        year_first_language: false,
+        body: before + len,
+    })
+}
+
 fn finish(cursor: &mut Cursor<'_>, opening: Opening) -> Option<Head> {
     let Opening { date, mut shape } = opening;
     let time = cursor.time(&mut shape)?;
@@ -150,6 +193,7 @@ fn finish(cursor: &mut Cursor<'_>, opening: Opening) -> Option<Head> {
         clock: time.clock,
         shape,
         plausible: time.plausible,
+        day_part: time.day_part,
         year_first_language: time.cjk,
         body: cursor.before,
     })
@@ -174,7 +218,8 @@ fn time_first(line: &[u8]) -> Option<Head> {
         date,
         clock: time.clock,
         shape,
-        plausible: time.plausible && plausible(&date),
+        plausible: time.plausible && dates::is_possible(&date),
+        day_part: time.day_part,
         year_first_language: time.cjk,
         body: cursor.before,
     })
@@ -186,6 +231,7 @@ struct Time {
     /// Written with a Chinese, Japanese or Korean day part.
     cjk: bool,
     plausible: bool,
+    day_part: bool,
 }
 
 struct Cursor<'a> {
@@ -382,7 +428,7 @@ impl Cursor<'_> {
         {
             self.advance(found.len);
             self.blanks();
-            (part, cjk, shape.day_part) = (found.part, found.cjk, 1);
+            (part, cjk) = (found.part, found.cjk);
         }
         let (hour, _) = self.number()?;
         shape.time_separator = self.time_separator()?;
@@ -398,7 +444,7 @@ impl Cursor<'_> {
             && let Some((skipped, found)) = self.day_part_after()
         {
             self.advance(skipped + found.len);
-            (part, cjk, shape.day_part) = (found.part, found.cjk, 2);
+            (part, cjk) = (found.part, found.cjk);
         }
         let plausible = hour < 24 && minute < 60 && second < 60;
         let (hour, odd) = part.on_24_hours(u8::try_from(hour).unwrap_or(u8::MAX));
@@ -412,6 +458,7 @@ impl Cursor<'_> {
             },
             cjk,
             plausible,
+            day_part: part != DayPart::None,
         })
     }
 
@@ -466,15 +513,6 @@ impl Cursor<'_> {
         let ends = self.rest.first().is_none_or(|b| matches!(b, b'\r' | b'\n'));
         (self.take(b' ') || ends || blank_len(self.rest) > 0).then_some(b'-')
     }
-}
-
-/// Whether some order makes a date of the numbers; which one is decided later.
-fn plausible(date: &RawDate) -> bool {
-    let [a, b, c] = date.values;
-    let long = date.digits.iter().filter(|&&d| d == 4).count();
-    let three = date.digits.contains(&3);
-    let day_and_month = |x: u16, y: u16| x >= 1 && y >= 1 && x.max(y) <= 31 && x.min(y) <= 12;
-    !three && long <= 1 && (day_and_month(a, b) || day_and_month(b, c) || day_and_month(a, c))
 }
 
 /// Value and length of the decimal digit at the front, in the scripts WhatsApp writes dates in.

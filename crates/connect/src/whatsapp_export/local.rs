@@ -6,16 +6,16 @@ use model::Timestamp;
 
 use super::dates::{Day, Decided, Reading};
 use super::header::{Clock, RawDate};
-
-/// `YYYY-MM-DDTHH:MM:SS`.
-const LENGTH: usize = 19;
+use crate::DateOrder;
 
 /// Writes wall times, keeping the date's text while the date stays.
 pub struct Wall {
     raw: Option<RawDate>,
+    order: Option<DateOrder>,
+    clock: Option<Clock>,
     reading: Option<Reading>,
-    text: [u8; LENGTH],
-    other: [u8; LENGTH],
+    text: String,
+    other: String,
 }
 
 impl Wall {
@@ -23,72 +23,65 @@ impl Wall {
     pub fn new() -> Self {
         Wall {
             raw: None,
+            order: None,
+            clock: None,
             reading: None,
-            text: *b"0000-00-00T00:00:00",
-            other: *b"0000-00-00T00:00:00",
+            text: String::new(),
+            other: String::new(),
         }
     }
 
     /// Takes the next header's date and time.
     #[inline]
     pub fn set(&mut self, decided: &Decided, date: &RawDate, clock: Clock) -> Option<Reading> {
-        if self.raw.as_ref() != Some(date) {
+        if self.raw.as_ref() != Some(date) || self.order != Some(decided.order) {
+            self.order = Some(decided.order);
             self.raw = Some(*date);
+            self.clock = None;
             self.reading = decided.read(date);
             if let Some(reading) = self.reading {
-                write_day(&mut self.text, reading.day);
-                write_day(&mut self.other, reading.other.unwrap_or(reading.day));
+                self.text = day_text(reading.day);
+                self.other = day_text(reading.other.unwrap_or(reading.day));
             }
         }
-        write_clock(&mut self.text, clock);
-        if self.reading.is_some_and(|r| r.other.is_some()) {
-            write_clock(&mut self.other, clock);
+        if self.clock != Some(clock) {
+            self.clock = Some(clock);
+            push_clock(&mut self.text, clock);
+            if self.reading.is_some_and(|r| r.other.is_some()) {
+                push_clock(&mut self.other, clock);
+            }
         }
         self.reading
     }
 
-    /// The likelier wall time.
+    /// The likelier wall time, `YYYY-MM-DDTHH:MM:SS`.
     #[inline]
     pub fn text(&self) -> &str {
-        std::str::from_utf8(&self.text).unwrap_or_default()
-    }
-
-    /// The likelier wall time, as bytes that compare like times.
-    #[inline]
-    pub fn bytes(&self) -> &[u8; LENGTH] {
         &self.text
     }
 
     /// The other wall time of an ambiguous date.
     pub fn other(&self) -> &str {
-        std::str::from_utf8(&self.other).unwrap_or_default()
+        &self.other
     }
 }
 
-#[inline]
-fn two_digits(value: u8) -> [u8; 2] {
-    [b'0' + value / 10 % 10, b'0' + value % 10]
+fn day_text(day: Day) -> String {
+    format!("{:04}-{:02}-{:02}T", day.year, day.month, day.day)
 }
 
-fn write_day(text: &mut [u8; LENGTH], day: Day) {
-    let [a, b] = two_digits(u8::try_from(day.year / 100).unwrap_or(0));
-    let [c, d] = two_digits(u8::try_from(day.year % 100).unwrap_or(0));
-    let ([e, f], [g, h]) = (two_digits(day.month), two_digits(day.day));
-    let written = [a, b, c, d, b'-', e, f, b'-', g, h];
-    for (to, from) in text.iter_mut().zip(written) {
-        *to = from;
+/// Puts the time behind `YYYY-MM-DDT`.
+#[inline]
+fn push_clock(text: &mut String, clock: Clock) {
+    const BEFORE_THE_TIME: usize = 11;
+    text.truncate(BEFORE_THE_TIME);
+    for (value, colon) in [(clock.hour, false), (clock.minute, true), (clock.second, true)] {
+        if colon {
+            text.push(':');
+        }
+        text.push(char::from(b'0' + value / 10 % 10));
+        text.push(char::from(b'0' + value % 10));
     }
-}
-
-#[inline]
-fn write_clock(text: &mut [u8; LENGTH], clock: Clock) {
-    let ([a, b], [c, d], [e, f]) = (
-        two_digits(clock.hour),
-        two_digits(clock.minute),
-        two_digits(clock.second),
-    );
-    let [.., h0, h1, _, m0, m1, _, s0, s1] = text;
-    (*h0, *h1, *m0, *m1, *s0, *s1) = (a, b, c, d, e, f);
 }
 
 /// What a zone makes of a wall time.

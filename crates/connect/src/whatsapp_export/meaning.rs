@@ -69,10 +69,11 @@ pub enum Marking {
 #[inline]
 pub fn read<'t>(phrases: &Phrases, text: &'t str, marking: Marking) -> Meaning<'t> {
     let (bare, marked) = unmarked(text);
-    let trimmed = bare.trim_end();
     let mut edited = None;
     let mut words = text;
-    if trimmed.ends_with('>') {
+    let last = bare.as_bytes().last().copied().unwrap_or(0);
+    if last == b'>' || last <= b' ' {
+        let trimmed = bare.trim_end();
         edited = phrases
             .edited
             .iter()
@@ -124,7 +125,9 @@ fn generated<'t>(
     {
         return Some(meaning);
     }
-    if let Some(meaning) = poll_or_place(phrases, first, bare, text) {
+    if phrases.may_have_prefix(first)
+        && let Some(meaning) = poll_or_place(phrases, first, bare, text)
+    {
         return Some(meaning);
     }
     if rest.is_empty()
@@ -145,10 +148,13 @@ fn generated<'t>(
 }
 
 fn first_line(text: &str) -> (&str, &str) {
-    match text.split_once('\n') {
-        Some((first, rest)) => (first, rest),
-        None => (text, ""),
-    }
+    let Some(at) = memchr::memchr(b'\n', text.as_bytes()) else {
+        return (text, "");
+    };
+    (
+        text.get(..at).unwrap_or(text),
+        text.get(at + 1..).unwrap_or_default(),
+    )
 }
 
 /// A whole line that is one of WhatsApp's own.

@@ -16,7 +16,7 @@ use super::header::Head;
 use super::local::{Shift, Wall, Zone};
 use super::meaning::{self, Marking, Meaning};
 use super::media;
-use super::names::{Names, is_phone};
+use super::names::{Names, Person, Wrote, is_phone};
 use super::parse::Out;
 use super::placeholders::{Evidence, Phrases};
 use super::survey::without_end;
@@ -52,8 +52,6 @@ struct Once {
 pub struct Writer<'w> {
     /// The words WhatsApp writes.
     pub phrases: &'w Phrases,
-    /// Who writes.
-    pub names: Names,
     /// The chat's title.
     pub title: Option<String>,
     /// Group or not.
@@ -72,7 +70,7 @@ pub struct Writer<'w> {
     begins_with: Option<Option<&'static str>>,
     media_named: bool,
     text: String,
-    local_range: Option<([u8; 19], [u8; 19])>,
+    local_range: Option<(String, String)>,
 }
 
 /// When a message was sent, as far as it can be told.
@@ -85,10 +83,9 @@ struct When {
 
 impl<'w> Writer<'w> {
     /// Ready to write.
-    pub fn new(phrases: &'w Phrases, names: Names, files: Files) -> Self {
+    pub fn new(phrases: &'w Phrases, files: Files) -> Self {
         Writer {
             phrases,
-            names,
             title: None,
             shape: ConversationShape::Unknown,
             custodian: None,
@@ -108,66 +105,43 @@ impl<'w> Writer<'w> {
     ///
     /// # Errors
     /// Those of the sink.
-    pub fn write(&mut self, raw: &Raw<'_>, decided: &Decided, out: &mut Out<'_>) -> io::Result<()> {
+    pub fn write(
+        &mut self,
+        raw: &Raw<'_>,
+        names: &mut Names,
+        decided: &Decided,
+        out: &mut Out<'_>,
+    ) -> io::Result<()> {
         let Some(when) = self.when(raw, decided) else {
             return Ok(());
         };
         let body = trimmed(raw);
-        let (split, unsure) = self.names.split(without_later_lines(body, raw), self.phrases);
-        let (name, text) = match split {
-            Some(split) => (body.get(split.name_start..split.name_end), body.get(split.text..)),
-            None => (None, Some(body)),
-        };
+        let marking = self.marking(raw);
         let mut scratch = std::mem::take(&mut self.text);
-        let (text, broken) = as_text(text.unwrap_or_default(), raw, &mut scratch);
-        let name = name.map(String::from_utf8_lossy);
-        let result = self.write_parts(raw, &when, name.as_deref(), text, out);
-        self.text = scratch;
-        result?;
-        self.troubles(raw, &when, broken, unsure && split.is_none(), out)
-    }
-
-    fn write_parts(
-        &mut self,
-        raw: &Raw<'_>,
-        when: &When,
-        name: Option<&str>,
-        text: &str,
-        out: &mut Out<'_>,
-    ) -> io::Result<()> {
-        let meaning = match name {
-            Some(_) => meaning::read(self.phrases, text, self.marking(raw)),
+        let (person, text, unsure) = match names.split(without_later_lines(body, raw), self.phrases) {
+            Wrote::Person { person, text } => (Some(person), body.get(text..).unwrap_or_default(), false),
+            Wrote::Nobody { unsure } => (None, body, unsure),
+        };
+        let (text, broken) = as_text(text, raw, &mut scratch);
+        let broken = broken || person.is_some_and(|person| !person.valid);
+        let meaning = match person {
+            Some(_) => meaning::read(self.phrases, text, marking),
             None => self.without_sender(text),
         };
-        let evidence = meaning.evidence;
-        let mut system_kind = None;
-        let (sender, meaning) = if meaning.system {
-            let said = system::read(self.phrases, text);
-            system_kind = Some(said.kind);
-            let details = said.details(name);
-            (
-                None,
-                Meaning {
-                    details: Some(details),
-                    evidence: said.evidence,
-                    ..meaning
-                },
-            )
+        let result = self.give(raw, &when, person, meaning, text, out);
+        self.text = scratch;
+        result?;
+        let quiet = !broken
+            && !unsure
+            && !raw.cut
+            && !when.reading.contradicts
+            && !raw.head.clock.odd
+            && when.shift == Shift::None;
+        if quiet {
+            Ok(())
         } else {
-            (name, meaning)
-        };
-        let unverified = evidence.or(meaning.evidence) == Some(Evidence::Unverified);
-        self.begins_with.get_or_insert(system_kind);
-        out.report.messages += 1;
-        out.report.system += u64::from(meaning.system);
-        self.count_time(when, out);
-        self.give(raw, when, sender, meaning, out)?;
-        if unverified && !self.once.unverified {
-            self.once.unverified = true;
-            let detail = "A wording that no real file has confirmed decided what this line is; later such lines are not reported.";
-            out.problem("unverified-wording", detail, raw.span.offset, Some(raw.line))?;
+            self.troubles(raw, &when, broken, unsure, out)
         }
-        Ok(())
     }
 
     fn marking(&self, raw: &Raw<'_>) -> Marking {
@@ -194,7 +168,48 @@ impl<'w> Writer<'w> {
         &mut self,
         raw: &Raw<'_>,
         when: &When,
-        sender: Option<&str>,
+        person: Option<&Person>,
+        mut meaning: Meaning<'_>,
+        text: &str,
+        out: &mut Out<'_>,
+    ) -> io::Result<()> {
+        let mut sender = person;
+        let mut system_kind = None;
+        if meaning.system {
+            let said = system::read(self.phrases, text);
+            system_kind = Some(said.kind);
+            meaning.details = Some(said.details(person.map(|p| p.name.as_str())));
+            meaning.evidence = said.evidence;
+            sender = None;
+            out.report.system += 1;
+        }
+        self.begins_with.get_or_insert(system_kind);
+        out.report.messages += 1;
+        self.count_time(when, out);
+        if when.shift != Shift::None {
+            let word = if when.shift == Shift::Repeated {
+                "repeated-hour"
+            } else {
+                "skipped-hour"
+            };
+            let details = meaning.details.get_or_insert_default();
+            details.0.insert("clock_change".to_owned(), Value::from(word));
+        }
+        let unverified = meaning.evidence == Some(Evidence::Unverified);
+        self.hand_over(raw, when, sender, meaning, out)?;
+        if unverified && !std::mem::replace(&mut self.once.unverified, true) {
+            let detail = "A wording that no real file has confirmed decided what this line is; later such lines are not reported.";
+            out.problem("unverified-wording", detail, raw.span.offset, Some(raw.line))?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn hand_over(
+        &mut self,
+        raw: &Raw<'_>,
+        when: &When,
+        sender: Option<&Person>,
         meaning: Meaning<'_>,
         out: &mut Out<'_>,
     ) -> io::Result<()> {
@@ -204,25 +219,18 @@ impl<'w> Writer<'w> {
             title: title.map(Content::from),
             shape: self.shape,
         };
-        let person = sender.map(participant);
-        let (attachment, belongs) = attach(&mut self.files, meaning.file, out);
-        self.media_named |= attachment.as_ref().is_some_and(|a| a.name.is_some());
-        let mut details = meaning.details;
-        if when.shift != Shift::None {
-            let word = if when.shift == Shift::Repeated {
-                "repeated-hour"
-            } else {
-                "skipped-hour"
-            };
-            details
-                .get_or_insert_default()
-                .0
-                .insert("clock_change".to_owned(), Value::from(word));
-        }
+        let (attachments, belongs) = match meaning.file {
+            None => (Vec::new(), None),
+            Some((name, stated)) => {
+                self.media_named |= name.is_some();
+                let (attachment, belongs) = attach(&mut self.files, name, stated, out);
+                (vec![attachment], belongs)
+            }
+        };
         let record = Record::Message(Message {
             platform_id: None,
             conversation: Some(conversation),
-            sender: person,
+            sender: sender.map(participant),
             direction: direction(self.custodian.as_deref(), sender),
             sent_at: when.sent_at,
             sent_at_local: Some(Cow::Borrowed(self.wall.text())),
@@ -233,13 +241,13 @@ impl<'w> Writer<'w> {
             time_certainty: when.certainty,
             content: meaning.content,
             text: meaning.text.map(Content::from),
-            attachments: attachment.into_iter().collect(),
+            attachments,
             quote: None,
             forwarded: false,
             ephemeral: meaning.ephemeral,
             edited: meaning.edited,
             deleted: meaning.deleted,
-            details,
+            details: meaning.details,
         });
         out.sink.record(raw.span, &record)?;
         match (belongs, &record) {
@@ -297,17 +305,17 @@ impl<'w> Writer<'w> {
             report.first_at = Some(report.first_at.map_or(instant, |first| first.min(instant)));
             report.last_at = Some(report.last_at.map_or(instant, |last| last.max(instant)));
         }
-        let now = self.wall.bytes();
+        let now = self.wall.text();
         match &mut self.local_range {
             Some((first, last)) => {
-                if now < first {
-                    *first = *now;
+                if now < first.as_str() {
+                    now.clone_into(first);
                 }
-                if now > last {
-                    *last = *now;
+                if now > last.as_str() {
+                    now.clone_into(last);
                 }
             }
-            None => self.local_range = Some((*now, *now)),
+            None => self.local_range = Some((now.to_owned(), now.to_owned())),
         }
     }
 
@@ -324,7 +332,7 @@ impl<'w> Writer<'w> {
         if broken {
             give(
                 "invalid-utf8",
-                "The text is not valid UTF-8; the record shows replacement characters.",
+                "Text or name is not valid UTF-8; the record shows replacement characters.",
             )?;
         }
         if raw.cut {
@@ -369,12 +377,11 @@ impl<'w> Writer<'w> {
 
     /// Ends the file: fills in what only the whole tells.
     pub fn finish(&self, out: &mut Out<'_>) {
-        let text = |bytes: &[u8; 19]| String::from_utf8_lossy(bytes).into_owned();
         if out.report.first_at.is_none()
             && let Some((first, last)) = &self.local_range
         {
-            out.report.first_at_local = Some(text(first));
-            out.report.last_at_local = Some(text(last));
+            out.report.first_at_local = Some(first.clone());
+            out.report.last_at_local = Some(last.clone());
         }
         let opened = self.begins_with.flatten().is_some_and(system::opens_chat);
         let limit = if self.media_named { 10_000 } else { 40_000 };
@@ -424,47 +431,50 @@ fn as_text<'t>(bytes: &'t [u8], raw: &Raw<'_>, scratch: &'t mut String) -> (&'t 
 /// The person of a line. A phone number is an id too; `~ NAME` is what people outside the address book call
 /// themselves, and is kept as shown.
 #[inline]
-fn participant(name: &str) -> Participant<'_> {
-    let ids = if is_phone(name.as_bytes()) {
-        let digits: String = name.chars().filter(char::is_ascii_digit).collect();
-        vec![Identifier {
-            kind: Cow::Borrowed("phone"),
-            value: Content::from(digits),
-        }]
-    } else {
-        Vec::new()
+fn participant(person: &Person) -> Participant<'_> {
+    let ids = match &person.phone {
+        Some(digits) => {
+            vec![Identifier {
+                kind: Cow::Borrowed("phone"),
+                value: Content::from(digits.as_str()),
+            }]
+        }
+        None => Vec::new(),
     };
     Participant {
-        name: Some(Content::from(name)),
+        name: Some(Content::from(person.name.as_str())),
         ids,
     }
 }
 
-#[inline]
-fn direction(custodian: Option<&str>, sender: Option<&str>) -> Direction {
-    match (custodian, sender) {
-        (Some(custodian), Some(sender)) if custodian == sender => Direction::Out,
-        (Some(custodian), Some(sender)) if same_person(custodian, sender) => Direction::Out,
-        (Some(_), Some(_)) => Direction::In,
-        _ => Direction::Unknown,
-    }
-}
-
 /// The custodian may be given as a phone number in another spacing.
-fn same_person(custodian: &str, sender: &str) -> bool {
-    let digits = |text: &str| text.bytes().filter(u8::is_ascii_digit).collect::<Vec<u8>>();
-    is_phone(sender.as_bytes()) && is_phone(custodian.as_bytes()) && digits(custodian) == digits(sender)
+#[inline]
+fn direction(custodian: Option<&str>, sender: Option<&Person>) -> Direction {
+    let (Some(custodian), Some(sender)) = (custodian, sender) else {
+        return Direction::Unknown;
+    };
+    let same_number = || {
+        let digits = custodian.chars().filter(char::is_ascii_digit);
+        is_phone(custodian.as_bytes())
+            && sender
+                .phone
+                .as_ref()
+                .is_some_and(|phone| digits.eq(phone.chars()))
+    };
+    if custodian == sender.name || same_number() {
+        Direction::Out
+    } else {
+        Direction::In
+    }
 }
 
 /// The attachment, and the member of the zip that it is.
 fn attach<'t>(
     files: &mut Files,
-    file: Option<(Option<&'t str>, AttachmentState)>,
+    name: Option<&'t str>,
+    stated: AttachmentState,
     out: &mut Out<'_>,
-) -> (Option<Attachment<'t>>, Option<Span>) {
-    let Some((name, stated)) = file else {
-        return (None, None);
-    };
+) -> (Attachment<'t>, Option<Span>) {
     let media_type = name.and_then(|name| media::by_name(name).0).map(Cow::Borrowed);
     let mut attachment = Attachment {
         name: name.map(Content::from),
@@ -494,5 +504,5 @@ fn attach<'t>(
         }
         Some(Lookup::Missing) | None => out.report.media_missing += 1,
     }
-    (Some(attachment), span)
+    (attachment, span)
 }

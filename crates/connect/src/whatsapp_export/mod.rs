@@ -23,6 +23,8 @@ mod placeholders;
 mod survey;
 mod system;
 mod template;
+#[cfg(test)]
+mod tests;
 mod title;
 
 use std::io;
@@ -123,6 +125,15 @@ fn parse_chat(
         return Ok(out.report);
     };
     out.report.date_decision = Some(decided.reported());
+    let others: Vec<_> = survey
+        .others
+        .iter()
+        .map(|(shape, dates)| (*shape, dates.decide(options.date_order)))
+        .collect();
+    if decided.other.is_some() {
+        let detail = "Nothing in the file tells day and month apart; each message gives both readings. Ask the exporter.";
+        out.problem("ambiguous-dates", detail, 0, None)?;
+    }
     if survey.names.overflow {
         out.problem(
             "too-many-names",
@@ -133,7 +144,7 @@ fn parse_chat(
     }
     let title = title.or_else(|| other_writer(&survey, options.custodian.as_deref()));
     let conversation_shape = shape_of(&survey);
-    let mut writer = Writer::new(placeholders::phrases(), survey.names, files);
+    let mut writer = Writer::new(placeholders::phrases(), files);
     writer.title = title;
     writer.shape = conversation_shape;
     writer.marks_seen = survey.marks_seen;
@@ -141,10 +152,10 @@ fn parse_chat(
     writer.zone = options.zone_of_phone.clone().map(local::Zone::new);
     let layout = Layout {
         shape,
-        others: &survey.others,
+        others: &others,
         decided: &decided,
     };
-    let parser = Parser::new(chat.encoding, layout, writer, out);
+    let parser = Parser::new(chat.encoding, layout, survey.names, writer, out);
     let ((mut out, writer), damaged) = chat.read(input, |text| parser.run(text))?;
     writer.finish(&mut out);
     report_files(&writer.files, damaged, &mut out)?;

@@ -21,12 +21,66 @@ const MOST_NAMES: usize = 20_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Split {
     /// First byte of the name, marks skipped.
-    pub name_start: usize,
+    name_start: usize,
     /// Byte after the name, marks dropped.
-    pub name_end: usize,
+    name_end: usize,
     /// First byte of the text.
-    pub text: usize,
+    text: usize,
 }
+
+/// Who wrote a line.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Wrote<'n> {
+    /// A person.
+    Person {
+        /// The person.
+        person: &'n Person,
+        /// First byte of the text.
+        text: usize,
+    },
+    /// WhatsApp.
+    Nobody {
+        /// That is only likely.
+        unsure: bool,
+    },
+}
+
+/// A person as the lines show them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// What lines begin with: name, colon, blank.
+    opening: Vec<u8>,
+    /// The name without the marks around it.
+    pub name: String,
+    /// Its digits, if it is a phone number.
+    pub phone: Option<String>,
+    /// The name's bytes are valid UTF-8.
+    pub valid: bool,
+    /// The text comes right after `opening` and the line needs no second look.
+    lasting: bool,
+}
+
+impl Person {
+    fn new(body: &[u8], split: Split, lasting: bool) -> Self {
+        let name = body.get(split.name_start..split.name_end).unwrap_or_default();
+        let digits = || {
+            name.iter()
+                .filter(|b| b.is_ascii_digit())
+                .map(|&b| char::from(b))
+                .collect()
+        };
+        Person {
+            opening: body.get(..split.text).unwrap_or_default().to_vec(),
+            name: String::from_utf8_lossy(name).into_owned(),
+            valid: std::str::from_utf8(name).is_ok(),
+            phone: is_phone(name).then(digits),
+            lasting,
+        }
+    }
+}
+
+/// People looked for before anything else.
+const MOST_RECENT: usize = 8;
 
 /// What the file shows about the part before `: `.
 #[derive(Debug, Clone)]
@@ -43,8 +97,10 @@ struct Facts {
 #[derive(Debug, Default)]
 pub struct Names {
     facts: HashMap<Vec<u8>, Facts>,
-    /// Names with `: ` at their end as the lines show them, the one met last in front.
-    recent: Vec<Vec<u8>>,
+    /// First pass: lines by the openings met last, not yet added to `facts`.
+    counted: Vec<(Vec<u8>, u64)>,
+    /// Second pass: people met last.
+    recent: Vec<Person>,
     /// More names than are kept apart.
     pub overflow: bool,
 }
@@ -52,6 +108,18 @@ pub struct Names {
 impl Names {
     /// Notes the first line of a message, header taken off. Returns whether a person wrote it.
     pub fn observe(&mut self, body: &[u8], phrases: &Phrases) -> bool {
+        let hit = self
+            .counted
+            .iter()
+            .position(|(opening, _)| body.starts_with(opening));
+        if let Some(at) = hit {
+            if let Some((_, lines)) = self.counted.get_mut(at) {
+                *lines += 1;
+            }
+            // The one met more often moves to the front.
+            self.counted.swap(at, at.saturating_sub(1));
+            return true;
+        }
         let Some(split) = split_at_colon(body) else {
             return false;
         };
@@ -65,6 +133,14 @@ impl Names {
                     .is_some_and(|rest| rest.starts_with(b": "))
             {
                 facts.second = None;
+            }
+            // Nothing more can be learnt from this person's lines than how many they are.
+            if facts.writer
+                && facts.second.is_none()
+                && name.ends_with(b": ")
+                && self.counted.len() < MOST_RECENT
+            {
+                self.counted.push((name.to_vec(), 0));
             }
             return facts.writer;
         }
@@ -91,6 +167,11 @@ impl Names {
 
     /// Ends the first pass: settles which names hold a colon. `known` are names known from elsewhere.
     pub fn settle(&mut self, known: &[&str]) {
+        for (opening, lines) in std::mem::take(&mut self.counted) {
+            if let Some(facts) = self.facts.get_mut(&opening) {
+                facts.lines += lines;
+            }
+        }
         for (name, facts) in &mut self.facts {
             let Some(second) = &facts.second else { continue };
             let whole = [name.as_slice(), second.as_slice()].concat();
@@ -130,47 +211,61 @@ impl Names {
         }
     }
 
-    /// The name and text of a line, or `None` for a system line. Also whether that is only likely.
+    /// Who wrote the line.
     #[inline]
-    pub fn split(&mut self, body: &[u8], phrases: &Phrases) -> (Option<Split>, bool) {
-        let hit = self.recent.iter().position(|name| body.starts_with(name));
-        match hit {
-            Some(at) => {
-                let len = self.recent.get(at).map_or(0, Vec::len);
-                if at > 0 {
-                    self.recent.swap(at, at - 1);
-                }
-                (Some(trimmed(body, len)), false)
+    pub fn split(&mut self, body: &[u8], phrases: &Phrases) -> Wrote<'_> {
+        let hit = self
+            .recent
+            .iter()
+            .position(|person| person.lasting && body.starts_with(&person.opening));
+        let at = match hit {
+            // The one met more often moves to the front.
+            Some(at) if at > 0 => {
+                self.recent.swap(at, at - 1);
+                at - 1
             }
-            None => self.split_slowly(body, phrases),
+            Some(at) => at,
+            None => match self.meet(body, phrases) {
+                Ok(()) => 0,
+                Err(unsure) => return Wrote::Nobody { unsure },
+            },
+        };
+        match self.recent.get(at) {
+            Some(person) => Wrote::Person {
+                person,
+                text: person.opening.len(),
+            },
+            None => Wrote::Nobody { unsure: false },
         }
     }
 
-    fn split_slowly(&mut self, body: &[u8], phrases: &Phrases) -> (Option<Split>, bool) {
-        let Some(split) = split_at_colon(body) else {
-            return (None, false);
-        };
+    /// Puts the person who wrote the line in front; `Err` says that nobody did, and whether that is only likely.
+    fn meet(&mut self, body: &[u8], phrases: &Phrases) -> Result<(), bool> {
+        let split = split_at_colon(body).ok_or(false)?;
         let name = body.get(..split.text).unwrap_or_default();
-        let Some(facts) = self.facts.get(name) else {
-            let (writer, unsure) = is_writer(body, &split, phrases);
-            return (writer.then_some(split), unsure);
+        let person = match self.facts.get(name) {
+            None => {
+                let (writer, unsure) = is_writer(body, &split, phrases);
+                if !writer {
+                    return Err(unsure);
+                }
+                Person::new(body, split, false)
+            }
+            Some(facts) if !facts.writer => return Err(facts.unsure),
+            Some(facts) => {
+                let more = facts.second.as_ref().map_or(0, |second| second.len() + 2);
+                let split = trimmed(body, name.len() + more);
+                // Only names that end with `: ` may be known by their beginning: `Ann:` also begins `Ann:x: …`.
+                let lasting = body
+                    .get(..split.text)
+                    .is_some_and(|opening| opening.ends_with(b": "));
+                Person::new(body, split, lasting)
+            }
         };
-        if !facts.writer {
-            return (None, facts.unsure);
-        }
-        let mut whole = name.to_vec();
-        if let Some(second) = &facts.second {
-            whole.extend_from_slice(second);
-            whole.extend_from_slice(b": ");
-        }
-        let len = whole.len();
-        let unsure = facts.unsure;
-        // Only names that end with `: ` may be looked up by their beginning: `Ann:` also begins `Ann:x: …`.
-        if whole.ends_with(b": ") && !unsure {
-            self.recent.insert(0, whole);
-            self.recent.truncate(6);
-        }
-        (Some(trimmed(body, len)), unsure)
+        self.recent.retain(|known| known.lasting);
+        self.recent.truncate(MOST_RECENT - 1);
+        self.recent.insert(0, person);
+        Ok(())
     }
 }
 

@@ -6,9 +6,10 @@ use model::record::{Place, Problem, Record};
 
 use super::dates::Decided;
 use super::encoding::Encoding;
-use super::header::{Head, Scanner, Shape};
+use super::header::{Head, RawDate, Scanner, Shape};
 use super::lines::{LONGEST_TEXT, Line, Lines};
 use super::message::{Raw, Writer};
+use super::names::Names;
 use crate::{Report, Sink, Span};
 
 /// Line numbers kept for the report.
@@ -82,10 +83,20 @@ impl Out<'_> {
 pub struct Layout<'l> {
     /// The file's layout.
     pub shape: Shape,
-    /// Layouts of further exports in the same file.
-    pub others: &'l [Shape],
+    /// Layouts of further exports in the same file, and how their dates read.
+    pub others: &'l [(Shape, Decided)],
     /// How its dates read.
     pub decided: &'l Decided,
+}
+
+impl<'l> Layout<'l> {
+    /// How the dates of a header in another layout read.
+    fn decided_for(&self, head: &Head) -> Option<&'l Decided> {
+        self.others
+            .iter()
+            .find(|(shape, _)| *shape == head.shape)
+            .map(|(_, decided)| decided)
+    }
 }
 
 /// A message whose end has not been seen.
@@ -116,9 +127,12 @@ pub struct Parser<'p, 's> {
     encoding: Encoding,
     layout: Layout<'p>,
     writer: Writer<'p>,
+    names: Names,
     out: Out<'s>,
     pending: Option<Pending>,
     preamble: Preamble,
+    /// The date last found to exist.
+    checked: Option<RawDate>,
     /// Bytes of the capture before the line at hand.
     offset: u64,
     number: u64,
@@ -126,14 +140,22 @@ pub struct Parser<'p, 's> {
 
 impl<'p, 's> Parser<'p, 's> {
     /// Ready to read.
-    pub fn new(encoding: Encoding, layout: Layout<'p>, writer: Writer<'p>, out: Out<'s>) -> Self {
+    pub fn new(
+        encoding: Encoding,
+        layout: Layout<'p>,
+        names: Names,
+        writer: Writer<'p>,
+        out: Out<'s>,
+    ) -> Self {
         Parser {
             encoding,
             layout,
             writer,
+            names,
             out,
             pending: None,
             preamble: Preamble::default(),
+            checked: None,
             offset: 0,
             number: 0,
         }
@@ -202,7 +224,7 @@ impl<'p, 's> Parser<'p, 's> {
     /// Whether this header begins a message. Headers of other layouts are what people paste: they stay text.
     fn begins_message(&mut self, head: &Head) -> io::Result<bool> {
         let own = head.shape == self.layout.shape;
-        if own && head.plausible && self.layout.decided.read(&head.date).is_some() {
+        if own && head.plausible && self.date_exists(head) {
             return Ok(true);
         }
         let (line, offset) = (self.number, self.offset);
@@ -211,17 +233,30 @@ impl<'p, 's> Parser<'p, 's> {
             self.trouble("impossible-date", "A line looks like a header but its date or time does not exist; it was kept as text of the message before.", offset, line)?;
             return Ok(false);
         }
-        if self.layout.others.contains(&head.shape) && head.plausible {
+        let other = self.layout.decided_for(head);
+        if let Some(decided) = other.filter(|_| head.plausible) {
             self.trouble(
                 "other-layout",
                 "The header has another layout than the file began with: a second export seems to follow.",
                 offset,
                 line,
             )?;
-            return Ok(self.layout.decided.read(&head.date).is_some());
+            return Ok(decided.read(&head.date).is_some());
         }
         self.trouble("text-like-header", "A line looks like a message header of another layout; it was kept as text of the message before.", offset, line)?;
         Ok(false)
+    }
+
+    /// Asked once a date: most lines have the date of the line before.
+    #[inline]
+    fn date_exists(&mut self, head: &Head) -> bool {
+        if self.checked != Some(head.date) {
+            if self.layout.decided.read(&head.date).is_none() {
+                return false;
+            }
+            self.checked = Some(head.date);
+        }
+        true
     }
 
     /// A problem inside a message is given after the message.
@@ -272,7 +307,11 @@ impl<'p, 's> Parser<'p, 's> {
             several_lines: pending.several_lines,
             cut: pending.cut.is_some(),
         };
-        self.writer.write(&raw, self.layout.decided, &mut self.out)?;
+        let decided = match raw.head.shape == self.layout.shape {
+            true => self.layout.decided,
+            false => self.layout.decided_for(&raw.head).unwrap_or(self.layout.decided),
+        };
+        self.writer.write(&raw, &mut self.names, decided, &mut self.out)?;
         for (code, detail, offset, line) in pending.problems {
             self.out.problem(code, detail, offset, Some(line))?;
         }

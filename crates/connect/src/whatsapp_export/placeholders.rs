@@ -106,7 +106,9 @@ pub struct Phrases {
     gate: Gate,
     saying_forms: Vec<Form<Saying>>,
     /// First bytes of the wordings in `saying_forms`.
-    form_gate: Vec<u8>,
+    form_gate: FirstBytes,
+    /// First bytes of `poll` and `location`.
+    prefix_gate: FirstBytes,
     /// System lines.
     pub system: Vec<Form<&'static str>>,
     /// Behind the name of an attached file (Android), in brackets.
@@ -125,7 +127,29 @@ pub struct Phrases {
     pub titles: Vec<Template>,
 }
 
-const FILES: &[&str] = &[include_str!("placeholders/en.json")];
+const FILES: &[&str] = &[
+    include_str!("placeholders/en.json"),
+    include_str!("placeholders/ar.json"),
+    include_str!("placeholders/cs.json"),
+    include_str!("placeholders/de.json"),
+    include_str!("placeholders/es.json"),
+    include_str!("placeholders/fr.json"),
+    include_str!("placeholders/hi.json"),
+    include_str!("placeholders/id.json"),
+    include_str!("placeholders/it.json"),
+    include_str!("placeholders/ja.json"),
+    include_str!("placeholders/ko.json"),
+    include_str!("placeholders/nl.json"),
+    include_str!("placeholders/pl.json"),
+    include_str!("placeholders/pt.json"),
+    include_str!("placeholders/ru.json"),
+    include_str!("placeholders/th.json"),
+    include_str!("placeholders/tr.json"),
+    include_str!("placeholders/uk.json"),
+    include_str!("placeholders/vi.json"),
+    include_str!("placeholders/zh-CN.json"),
+    include_str!("placeholders/zh-TW.json"),
+];
 
 /// The compiled-in phrases.
 pub fn phrases() -> &'static Phrases {
@@ -177,7 +201,7 @@ impl Phrases {
         let text = normal(&entry.text).into_owned();
         if text.contains('{') {
             let template = Template::new(&text);
-            self.form_gate.extend(text.bytes().next());
+            self.form_gate.add(&text);
             self.saying_forms.push(Form {
                 template,
                 says: saying,
@@ -193,6 +217,9 @@ impl Phrases {
         let Entry {
             is, text, evidence, ..
         } = entry;
+        if matches!(is, Role::Poll | Role::Location) {
+            self.prefix_gate.add(&text);
+        }
         let (list, text) = match is {
             Role::Attached if text.contains("{}") => (
                 &mut self.attached_before,
@@ -221,10 +248,13 @@ impl Phrases {
     /// Whether [`Phrases::saying_with_holes`] is worth asking.
     #[inline]
     pub fn may_have_holes(&self, line: &str) -> bool {
-        line.as_bytes()
-            .first()
-            .is_some_and(|first| self.form_gate.contains(first))
-            && line.len() < 200
+        self.form_gate.has(line) && line.len() < 200
+    }
+
+    /// Whether the line may begin with one of `poll` and `location`.
+    #[inline]
+    pub fn may_have_prefix(&self, line: &str) -> bool {
+        self.prefix_gate.has(line)
     }
 
     /// What a line says that WhatsApp is known to have written, holes allowed; with what stood in the holes.
@@ -241,37 +271,64 @@ impl Phrases {
     }
 }
 
-/// Answers "no" for nearly every text that is no phrase, from its first and last byte alone.
+/// The bytes that some texts begin with.
+#[derive(Default)]
+struct FirstBytes([u64; 4]);
+
+impl FirstBytes {
+    fn place(text: &str) -> (usize, u64) {
+        let byte = text.as_bytes().first().copied().unwrap_or(0);
+        (usize::from(byte >> 6), 1 << (byte & 63))
+    }
+
+    fn add(&mut self, text: &str) {
+        let (word, bit) = Self::place(text);
+        if let Some(bits) = self.0.get_mut(word) {
+            *bits |= bit;
+        }
+    }
+
+    #[inline]
+    fn has(&self, text: &str) -> bool {
+        let (word, bit) = Self::place(text);
+        self.0.get(word).is_some_and(|bits| bits & bit != 0)
+    }
+}
+
+/// Answers "no" for nearly every text that is no phrase, from a few of its bytes.
 struct Gate {
-    pairs: Vec<u64>,
+    bits: Vec<u64>,
     longest: usize,
 }
 
 impl Default for Gate {
     fn default() -> Self {
         Gate {
-            pairs: vec![0; 1024],
+            bits: vec![0; 1024],
             longest: 0,
         }
     }
 }
 
 impl Gate {
-    fn place(text: &str) -> (usize, u64) {
+    /// The bit of a text: its first four bytes and its last one, mixed.
+    #[inline]
+    fn place(text: &str) -> Option<(usize, u64)> {
         let bytes = text.as_bytes();
-        let (first, last) = (
-            bytes.first().copied().unwrap_or(0),
-            bytes.last().copied().unwrap_or(0),
-        );
-        let bit = usize::from(first) << 8 | usize::from(last);
-        (bit >> 6, 1 << (bit & 63))
+        let first = u32::from_le_bytes(*bytes.first_chunk::<4>()?);
+        let last = u32::from(*bytes.last()?);
+        let mixed = (first ^ last.rotate_left(11)).wrapping_mul(0x9E37_79B1) >> 16;
+        usize::try_from(mixed >> 6)
+            .ok()
+            .map(|word| (word, 1 << (mixed & 63)))
     }
 
     fn admit(&mut self, text: &str) {
         self.longest = self.longest.max(text.len());
-        let (word, bit) = Self::place(text);
-        if let Some(pairs) = self.pairs.get_mut(word) {
-            *pairs |= bit;
+        if let Some((word, bit)) = Self::place(text)
+            && let Some(bits) = self.bits.get_mut(word)
+        {
+            *bits |= bit;
         }
     }
 
@@ -281,13 +338,19 @@ impl Gate {
         if line.len() > self.longest + 24 {
             return false;
         }
-        let line = without_stop(line);
-        let (word, bit) = Self::place(line);
-        self.pairs.get(word).is_some_and(|pairs| pairs & bit != 0)
+        let Some((word, bit)) = Self::place(without_stop(line)) else {
+            return false;
+        };
+        self.bits.get(word).is_some_and(|bits| bits & bit != 0)
     }
 }
 
+#[inline]
 fn without_stop(text: &str) -> &str {
+    let plain_end = text.as_bytes().last().is_some_and(u8::is_ascii_alphanumeric);
+    if plain_end {
+        return text;
+    }
     let text = text.trim_end();
     text.strip_suffix('.')
         .or_else(|| text.strip_suffix('。'))
@@ -333,5 +396,49 @@ pub fn unmarked(text: &str) -> (&str, bool) {
             return (text.get(at..).unwrap_or_default(), at > 0);
         }
         at += len;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_data_file_is_read_whole_and_every_kind_is_known() {
+        for file in FILES {
+            let language: Language = serde_json::from_str(file).expect("the file is as described");
+            assert!(language.phrases.len() >= 5);
+            for entry in language.phrases {
+                assert!(!entry.text.trim().is_empty());
+                if entry.is == Role::System {
+                    let kind = entry.kind.expect("a system line has a kind");
+                    assert_eq!(super::super::system::known_kind(&kind), kind);
+                }
+                assert_eq!(
+                    entry.is == Role::Omitted,
+                    entry.content.is_some(),
+                    "{}",
+                    entry.text
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_wording_stands_with_two_meanings() {
+        let mut seen: HashMap<String, Saying> = HashMap::new();
+        for file in FILES {
+            let language: Language = serde_json::from_str(file).expect("the file is as described");
+            for entry in language.phrases {
+                let saying = match entry.is {
+                    Role::Omitted => Saying::Omitted(entry.content.unwrap_or(ContentKind::Other)),
+                    Role::Deleted => Saying::Deleted,
+                    Role::Call => Saying::Call { missed: entry.missed },
+                    _ => continue,
+                };
+                let before = seen.insert(normal(&entry.text).into_owned(), saying);
+                assert!(before.is_none_or(|before| before == saying), "{}", entry.text);
+            }
+        }
     }
 }

@@ -27,7 +27,7 @@ pub struct Survey {
     /// The file's layout; `None` if no line looks like a header.
     pub shape: Option<Shape>,
     /// Layouts of other exports in the same file.
-    pub others: Vec<Shape>,
+    pub others: Vec<(Shape, Evidence)>,
     /// What the dates show.
     pub dates: Evidence,
     /// Who wrote.
@@ -49,6 +49,17 @@ struct Early {
     body: Vec<u8>,
 }
 
+/// Lines in other layouts than the file's own, and what their dates show.
+type Others = HashMap<Shape, (u64, Evidence)>;
+
+fn note_other(others: &mut Others, head: &Head, line: u64) {
+    if others.len() < MOST_SHAPES || others.contains_key(&head.shape) {
+        let (count, dates) = others.entry(head.shape).or_default();
+        *count += 1;
+        dates.observe(head, line);
+    }
+}
+
 /// Reads the whole text once.
 ///
 /// # Errors
@@ -58,7 +69,7 @@ pub fn survey(source: &mut dyn Read, phrases: &Phrases) -> io::Result<Survey> {
     let mut scanner = Scanner::default();
     let mut found = Survey::default();
     let mut early: Vec<Early> = Vec::new();
-    let mut counts: HashMap<Shape, u64> = HashMap::new();
+    let mut others = Others::new();
     let mut number = 0;
     while let Some(line) = lines.next()? {
         if line.continues {
@@ -72,11 +83,7 @@ pub fn survey(source: &mut dyn Read, phrases: &Phrases) -> io::Result<Survey> {
         let body = without_end(bytes.get(head.body..).unwrap_or_default());
         match found.shape {
             Some(shape) if shape == head.shape => found.observe(&head, body, number, phrases),
-            Some(_) => {
-                if counts.len() < MOST_SHAPES || counts.contains_key(&head.shape) {
-                    *counts.entry(head.shape).or_default() += 1;
-                }
-            }
+            Some(_) => note_other(&mut others, &head, number),
             None => {
                 early.push(Early {
                     head,
@@ -84,24 +91,24 @@ pub fn survey(source: &mut dyn Read, phrases: &Phrases) -> io::Result<Survey> {
                     body: body.get(..4096).unwrap_or(body).to_vec(),
                 });
                 if early.len() >= DECIDING {
-                    found.choose(std::mem::take(&mut early), &mut counts, phrases);
+                    found.choose(std::mem::take(&mut early), &mut others, phrases);
                 }
             }
         }
     }
-    found.choose(early, &mut counts, phrases);
+    found.choose(early, &mut others, phrases);
     let enough = SECOND_LAYOUT_FROM.max(found.headers / 4);
-    found.others = counts
+    found.others = others
         .into_iter()
-        .filter(|&(_, count)| count >= enough)
-        .map(|(shape, _)| shape)
+        .filter(|(_, (count, _))| *count >= enough)
+        .map(|(shape, (_, dates))| (shape, dates))
         .collect();
     Ok(found)
 }
 
 impl Survey {
     /// Chooses the most frequent layout, of two alike the one met first, and takes its lines.
-    fn choose(&mut self, early: Vec<Early>, counts: &mut HashMap<Shape, u64>, phrases: &Phrases) {
+    fn choose(&mut self, early: Vec<Early>, others: &mut Others, phrases: &Phrases) {
         if early.is_empty() || self.shape.is_some() {
             return;
         }
@@ -118,15 +125,14 @@ impl Survey {
             if Some(head.shape) == self.shape {
                 self.observe(&head, &body, line, phrases);
             } else {
-                *counts.entry(head.shape).or_default() += 1;
+                note_other(others, &head, line);
             }
         }
     }
 
     fn observe(&mut self, head: &Head, body: &[u8], line: u64, phrases: &Phrases) {
         self.headers += 1;
-        self.dates
-            .observe(&head.date, &head.shape, head.year_first_language, line);
+        self.dates.observe(head, line);
         if head.shape.bracket && self.is_marked_system(body, phrases) {
             return;
         }
