@@ -32,6 +32,7 @@ mod parts;
 mod rows;
 pub mod show;
 pub mod state;
+pub mod users;
 
 use labels::Labels;
 
