@@ -24,6 +24,7 @@ pub mod captures;
 pub mod connections;
 mod existing;
 pub mod export;
+pub mod fetches;
 mod follow;
 pub mod host;
 pub mod import;
@@ -33,6 +34,7 @@ mod parts;
 mod rows;
 pub mod show;
 pub mod state;
+pub mod users;
 
 use labels::Labels;
 

@@ -1,0 +1,163 @@
+//! What can be asked of whoever has the vault, and what is answered: the same in one process and over the socket.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use connect::DateOrder;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use server::vault::connections::ConnectionConfig;
+use server::vault::users::Role;
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+
+/// Everything that needs the vault.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "operation", rename_all = "kebab-case")]
+pub enum Operation {
+    /// Files through a connector.
+    Import(Import),
+    /// Find messages.
+    Search {
+        /// Words and filters.
+        query: String,
+        /// At most so many.
+        limit: u32,
+    },
+    /// One record.
+    Show {
+        /// Its id.
+        id: String,
+    },
+    /// Write a bundle.
+    Export(Export),
+    /// Sign a checkpoint and write it to a file.
+    Checkpoint {
+        /// The file.
+        out: PathBuf,
+    },
+    /// Make derived data again.
+    Rebuild,
+    /// Add a connection.
+    ConnectionAdd(ConnectionAdd),
+    /// All connections.
+    ConnectionList,
+    /// Can it work?
+    ConnectionTest {
+        /// Which.
+        id: String,
+    },
+    /// The key ring.
+    KeysList,
+    /// What can be said of it.
+    KeysAttest,
+    /// Add a person.
+    UserAdd {
+        /// Name.
+        name: String,
+        /// What the person may do.
+        role: Role,
+        /// Digest of the password; the password itself goes nowhere.
+        digest: String,
+    },
+    /// Everybody.
+    UserList,
+    /// Everything that may need attention.
+    Doctor,
+    /// How things stand.
+    Status,
+}
+
+/// Files through a connector.
+#[derive(Serialize, Deserialize)]
+pub struct Import {
+    /// Connector.
+    pub connector: String,
+    /// From the root: the owner of the vault opens them.
+    pub files: Vec<PathBuf>,
+    /// Connection.
+    pub connection: Option<String>,
+    /// Whose phone.
+    pub custodian: Option<String>,
+    /// Its time zone.
+    pub zone_of_phone: Option<String>,
+    /// Stated order of dates.
+    pub date_order: Option<DateOrder>,
+}
+
+/// Which records.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Chosen {
+    /// Everything.
+    All,
+    /// What a query finds.
+    Query(String),
+    /// These.
+    Ids(Vec<String>),
+}
+
+/// A bundle to write.
+#[derive(Serialize, Deserialize)]
+pub struct Export {
+    /// Which records.
+    pub chosen: Chosen,
+    /// Where to, from the root.
+    pub out: PathBuf,
+    /// Text of a checkpoint that the receiver holds.
+    pub against: Option<String>,
+    /// Write over a file that is there.
+    pub force: bool,
+}
+
+/// A connection with its secrets: the only operation that carries any.
+#[derive(Serialize, Deserialize)]
+pub struct ConnectionAdd {
+    /// Without secrets.
+    pub config: ConnectionConfig,
+    /// By name, in the order given.
+    pub secrets: BTreeMap<String, Vec<Hidden>>,
+    /// Replace one of the same name.
+    pub replace: bool,
+}
+
+/// Bytes of a secret: wiped when dropped, never printed.
+pub struct Hidden(pub Zeroizing<Vec<u8>>);
+
+impl Serialize for Hidden {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Hidden {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Hidden, D::Error> {
+        Vec::deserialize(deserializer).map(Zeroizing::new).map(Hidden)
+    }
+}
+
+/// A line of the answer.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// Done, and in all.
+    Progress(u64, u64),
+    /// One of several results.
+    Item(Value),
+    /// The last line of a success.
+    Done(Value),
+    /// The last line of a failure.
+    Error(Failure),
+}
+
+/// What comes before the end of an answer.
+pub enum Interim {
+    /// Done, and in all.
+    Progress(u64, u64),
+    /// One of several results.
+    Item(Value),
+}
+
+/// Takes what comes before the end; a failure ends the operation where it can be ended.
+pub type Emit<'a> = dyn FnMut(Interim) -> Result<(), Failure> + 'a;

@@ -1,0 +1,61 @@
+//! Who does it: the process that has the data folder, when there is one; else this one.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use model::Timestamp;
+use serde_json::Value;
+use server::vault::{Vault, VaultError, VaultOptions};
+use store::StoreError;
+
+use crate::args::Global;
+use crate::failure::Failure;
+use crate::operation::{Emit, Operation};
+use crate::passphrase::{self, Secret};
+use crate::{files, perform, socket};
+
+/// How often, and after what pauses, a folder that is in use is tried again: another command may be about to end.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Does it, here or in the process that has the data folder.
+///
+/// # Errors
+/// What went wrong, there or here.
+pub fn run(global: &Global, operation: Operation, emit: &mut Emit<'_>) -> Result<Value, Failure> {
+    let data = files::existing_data_folder(global)?;
+    if let Some(owner) = socket::connect(&data)? {
+        return socket::ask(owner, &operation, emit);
+    }
+    let secret = passphrase::ask(global)?;
+    for _ in 0..TRIES {
+        match open(&data, &secret) {
+            Err(VaultError::Store(StoreError::Locked(_))) => std::thread::sleep(PAUSE),
+            vault => return perform::perform(&vault?, operation, &actor(rustix::process::getuid()), emit),
+        }
+        if let Some(owner) = socket::connect(&data)? {
+            return socket::ask(owner, &operation, emit);
+        }
+    }
+    Err(VaultError::Store(StoreError::Locked(data)).into())
+}
+
+/// Opens the vault in this process.
+///
+/// # Errors
+/// As [`Vault::open`].
+pub fn open(data: &Path, secret: &Secret) -> Result<Vault, VaultError> {
+    Vault::open(data, &secret.unlock(), VaultOptions::with_clock(Arc::new(now)))
+}
+
+/// What the machine's clock says.
+pub fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// How acts name a user of this machine.
+pub fn actor(user: rustix::process::Uid) -> String {
+    format!("os:{}", user.as_raw())
+}

@@ -1,0 +1,415 @@
+//! What each answer looks like to people.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::print::{Words, clean, plain};
+
+/// Characters of a message shown in a list.
+const EXCERPT: usize = 160;
+/// Changed messages and lines listed by number.
+const LISTED: usize = 20;
+
+fn text(value: &Value, path: &str) -> String {
+    value.pointer(path).map_or_else(|| "-".to_owned(), plain)
+}
+
+fn rows<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+    value
+        .get(name)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
+}
+
+fn table(value: &Value, name: &str, columns: &[(&str, &str)], none: &str) -> Words {
+    let mut words = Words::new();
+    let items = rows(value, name);
+    if items.is_empty() {
+        words.line(none);
+        return words;
+    }
+    let mut lines = vec![columns.iter().map(|(title, _)| (*title).to_owned()).collect()];
+    lines.extend(
+        items
+            .iter()
+            .map(|item| columns.iter().map(|(_, path)| text(item, path)).collect()),
+    );
+    words.table(&lines);
+    words
+}
+
+/// Any answer, a field a line.
+pub fn any(value: &Value) -> Words {
+    let mut words = Words::new();
+    words.value(value);
+    words
+}
+
+/// Connections.
+pub fn connections(value: &Value) -> Words {
+    let columns = [
+        ("id", "/id"),
+        ("connector", "/connector"),
+        ("minimum lock (days)", "/minimum_lock_days"),
+    ];
+    table(
+        value,
+        "connections",
+        &columns,
+        "no connection yet: chancery connection add CONNECTOR ID",
+    )
+}
+
+/// People.
+pub fn users(value: &Value) -> Words {
+    let columns = [("name", "/name"), ("role", "/role"), ("added", "/added_at")];
+    table(
+        value,
+        "users",
+        &columns,
+        "nobody yet: chancery user add NAME --role administrator",
+    )
+}
+
+/// One person that was added.
+pub fn user(value: &Value) -> Words {
+    let mut words = Words::new();
+    words.line(&format!(
+        "added {} as {}",
+        text(value, "/name"),
+        text(value, "/role")
+    ));
+    words
+}
+
+/// That derived data was made again.
+pub fn rebuilt(value: &Value) -> Words {
+    let mut words = Words::new();
+    words.line(&format!(
+        "everything derived was made again; entry {} says so",
+        text(value, "/rebuilt_by_entry")
+    ));
+    words
+}
+
+/// The key ring.
+pub fn keys(value: &Value) -> Words {
+    let columns = [
+        ("kind", "/kind"),
+        ("living", "/living"),
+        ("destroyed", "/destroyed"),
+    ];
+    let mut words = table(value, "kinds", &columns, "no keys");
+    words.line("");
+    words.line(&format!(
+        "second copy of the key store: {}",
+        text(value, "/second_copy")
+    ));
+    for key in rows(value, "destroyed") {
+        let entry = text(key, "/destroyed_by_entry");
+        words.line(&format!(
+            "destroyed: {} {} by entry {entry}",
+            text(key, "/kind"),
+            text(key, "/id")
+        ));
+    }
+    words
+}
+
+/// Things that were looked at.
+pub fn checks(value: &Value) -> Words {
+    let mut words = Words::new();
+    let row = |check: &Value| {
+        let ok = check.get("ok").and_then(Value::as_bool).unwrap_or(false);
+        vec![
+            if ok { "ok" } else { "ATTENTION" }.to_owned(),
+            text(check, "/check"),
+            text(check, "/detail"),
+        ]
+    };
+    words.table(&rows(value, "checks").iter().map(row).collect::<Vec<_>>());
+    words
+}
+
+/// How things stand.
+pub fn status(value: &Value) -> Words {
+    let mut words = Words::new();
+    let one = |path: &str| text(value, path);
+    words.pairs(&[
+        ("zone", format!("{}, since {}", one("/zone"), one("/created_at"))),
+        ("messages", one("/messages")),
+        ("events", one("/events")),
+        ("problems", one("/problems")),
+        (
+            "understood",
+            format!("{} of {} entries", one("/normalized"), one("/head")),
+        ),
+        (
+            "newest checkpoint",
+            format!("{} entries, {}", one("/checkpoint/covers"), one("/checkpoint/at")),
+        ),
+        ("handed out", one("/checkpoint_handed_out_at")),
+        ("files to fetch", one("/pending_fetches")),
+        ("gaps known", rows(value, "gaps").len().to_string()),
+    ]);
+    words.line("");
+    let columns = [
+        ("connection", "/id"),
+        ("connector", "/connector"),
+        ("captures", "/captures"),
+        ("last", "/last_capture_at"),
+    ];
+    let connections = table(
+        value,
+        "connections",
+        &columns,
+        "no connection yet: chancery connection add CONNECTOR ID",
+    );
+    words.append(connections);
+    if !rows(value, "gaps").is_empty() {
+        words.line("");
+        let columns = [
+            ("gap in", "/connection"),
+            ("from", "/from"),
+            ("to", "/to"),
+            ("cause", "/cause"),
+            ("count", "/count"),
+        ];
+        words.append(table(value, "gaps", &columns, ""));
+    }
+    words
+}
+
+fn sender(record: &Value) -> String {
+    let person = record.get("sender").or_else(|| record.get("actor"));
+    let name = person
+        .and_then(|person| person.get("name"))
+        .and_then(Value::as_str);
+    let id = person
+        .and_then(|person| person.pointer("/ids/0/value"))
+        .and_then(Value::as_str);
+    name.or(id).unwrap_or("-").to_owned()
+}
+
+fn when(record: &Value) -> String {
+    let times = ["sent_at", "occurred_at", "sent_at_local"];
+    let time = times
+        .iter()
+        .find_map(|name| record.get(name).and_then(Value::as_str));
+    time.unwrap_or("-").to_owned()
+}
+
+/// A record in a line.
+pub fn result(item: &Value) -> String {
+    let record = item.get("record").unwrap_or(&Value::Null);
+    let kind = ["content", "event", "code"]
+        .iter()
+        .find_map(|name| record.get(name).and_then(Value::as_str));
+    let words = ["text", "detail"]
+        .iter()
+        .find_map(|name| record.get(name).and_then(Value::as_str));
+    let words = words.unwrap_or_default();
+    let mut excerpt: String = words.chars().take(EXCERPT).collect();
+    if excerpt.len() < words.len() {
+        excerpt.push('…');
+    }
+    let (id, time, kind) = (text(item, "/id"), when(record), kind.unwrap_or("-"));
+    format!(
+        "{}\n",
+        clean(format!("{id:<10}  {time:<20}  {kind:<8}  {}: {excerpt}", sender(record)).trim_end())
+    )
+}
+
+/// What stands below results: "none" and "not captured" never look the same.
+pub fn coverage(value: &Value, found: u64) -> Words {
+    let mut words = Words::new();
+    let one = |path: &str| text(value, path);
+    let more = if value.get("more").and_then(Value::as_bool).unwrap_or(false) {
+        ", and there are more (--limit)"
+    } else {
+        ""
+    };
+    let found = match found {
+        0 => "nothing found".to_owned(),
+        count => format!("{count} found"),
+    };
+    words.line(&format!(
+        "{found}{more}; searched {} of {} entries; captures that no key opens: {}; gaps known: {}",
+        one("/normalized"),
+        one("/head"),
+        one("/unreadable"),
+        one("/gaps")
+    ));
+    words
+}
+
+/// One record with its proof.
+pub fn record(value: &Value) -> Words {
+    let mut words = Words::new();
+    let record = value.get("record").unwrap_or(&Value::Null);
+    let one = |path: &str| text(value, path);
+    let place = ["/record/conversation/title", "/record/conversation/id"];
+    let place = place
+        .iter()
+        .find_map(|path| value.pointer(path).and_then(Value::as_str))
+        .unwrap_or("-");
+    words.pairs(&[
+        ("id", one("/id")),
+        ("state", one("/state")),
+        (
+            "kind",
+            format!(
+                "{} {}",
+                one("/record/kind"),
+                text(record, "/content").replace('-', "")
+            ),
+        ),
+        ("when", when(record)),
+        ("from", sender(record)),
+        ("in", place.to_owned()),
+        ("text", one("/record/text")),
+        (
+            "received",
+            format!(
+                "{} by {} ({})",
+                one("/capture/received_at"),
+                one("/capture/connection"),
+                one("/capture/connector")
+            ),
+        ),
+        ("signature checked", one("/capture/signature_checked")),
+        (
+            "in a checkpoint",
+            format!(
+                "{} (size {})",
+                one("/proof/covered"),
+                one("/proof/checkpoint_size")
+            ),
+        ),
+        ("repeats", one("/repeats_earlier_capture")),
+    ]);
+    for (title, name) in [
+        ("events", "pointing_at_it"),
+        ("files", "files"),
+        ("attachments", "/"),
+    ] {
+        let items = if name == "/" {
+            rows(record, "attachments")
+        } else {
+            rows(value, name)
+        };
+        if !items.is_empty() {
+            words.line("");
+            words.line(title);
+            for item in items {
+                words.value(item);
+            }
+        }
+    }
+    words
+}
+
+/// What an export wrote.
+pub fn exported(value: &Value, out: &Path) -> Words {
+    let mut words = Words::new();
+    let one = |path: &str| text(value, path);
+    words.line(&format!("wrote {}", out.display()));
+    words.pairs(&[
+        ("records", one("/records")),
+        ("of these erased", one("/erased")),
+        ("entries shown", one("/entries")),
+        ("checkpoint size", one("/checkpoint_size")),
+    ]);
+    words.line(&format!(
+        "Check it anywhere: chancery-verify {} --key zone.pub",
+        out.display()
+    ));
+    words
+}
+
+/// What an import did, file by file.
+pub fn imported(items: &[Value], files: &[PathBuf]) -> Words {
+    let mut words = Words::new();
+    for item in items.iter().filter(|item| item.get("error").is_none()) {
+        let index = item
+            .get("file_index")
+            .and_then(Value::as_u64)
+            .and_then(|index| usize::try_from(index).ok());
+        let file = index.and_then(|index| files.get(index));
+        words.line(&file.map_or("-".to_owned(), |file| file.display().to_string()));
+        one_import(&mut words, item);
+    }
+    words
+}
+
+fn one_import(words: &mut Words, item: &Value) {
+    let one = |path: &str| text(item, path);
+    let yes = |name: &str| item.get(name).and_then(Value::as_bool).unwrap_or(false);
+    let captured = match (yes("captured"), yes("resumed")) {
+        (true, true) => format!("the rest of an interrupted import, position {}", one("/capture")),
+        (true, false) => format!("yes, position {}", one("/capture")),
+        _ => format!(
+            "no: this very file is there already, position {}",
+            one("/capture")
+        ),
+    };
+    let mut pairs = vec![
+        ("  captured", captured),
+        (
+            "  messages",
+            format!("{}, of these new: {}", one("/messages"), one("/new_messages")),
+        ),
+        ("  duplicates", one("/duplicates")),
+        ("  events", one("/events")),
+        ("  problems", one("/problems")),
+        ("  changed", rows(item, "changed").len().to_string()),
+    ];
+    let report = item.get("report").unwrap_or(&Value::Null);
+    if report.is_object() {
+        let from = |path: &str| text(report, path);
+        let (found, missing, extra) = (from("/media_found"), from("/media_missing"), from("/media_extra"));
+        pairs.push((
+            "  media",
+            format!("found: {found}, missing: {missing}, extra: {extra}"),
+        ));
+        if report.get("date_decision").is_some_and(Value::is_object) {
+            let order = report
+                .pointer("/date_decision/order")
+                .and_then(Value::as_str)
+                .unwrap_or("open, both readings kept");
+            let line = report.pointer("/date_decision/line").and_then(Value::as_u64);
+            let line = line.map_or(String::new(), |line| format!(", line {line}"));
+            pairs.push((
+                "  date order",
+                format!("{order} ({}{line})", from("/date_decision/evidence")),
+            ));
+        }
+        let lines: Vec<String> = rows(report, "lines_not_understood")
+            .iter()
+            .take(LISTED)
+            .map(plain)
+            .collect();
+        if !lines.is_empty() {
+            pairs.push(("  lines not understood", lines.join(", ")));
+        }
+        if report
+            .get("possibly_cut")
+            .and_then(Value::as_bool)
+            .unwrap_or(false)
+        {
+            pairs.push((
+                "  possibly cut",
+                "yes: the export may begin in mid-chat".to_owned(),
+            ));
+        }
+    }
+    words.pairs(&pairs);
+    for change in rows(item, "changed").iter().take(LISTED) {
+        words.line(&format!(
+            "  {} differs from {}",
+            text(change, "/0"),
+            text(change, "/1")
+        ));
+    }
+}

@@ -1,0 +1,170 @@
+//! Fetching files that messages name: what is due, and what becomes of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use connect::{Connector, Fetch};
+use model::entry::{Gap, GapCause, Kind, Origin};
+use model::record::AttachmentState;
+use seal::envelope::{CHUNK_BYTES, Purpose, stream_head};
+use store::catalogue::FetchRow;
+use store::ledger::Draft;
+use tokio::sync::watch;
+
+use super::captures::Descriptor;
+use super::connections::ConnectionConfig;
+use super::{Inner, Vault, VaultError, locked};
+use crate::fetch::{FetchLimits, FetchOutcome, Fetcher, next_attempt};
+
+/// How often it is looked for files that are due.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Files taken up at once; they are fetched one after another.
+const AT_ONCE: u32 = 16;
+
+/// A file that is due.
+struct Due {
+    row: FetchRow,
+    fetch: Fetch,
+    connector: &'static dyn Connector,
+    config: ConnectionConfig,
+    secrets: connect::Secrets,
+}
+
+/// Fetches what is due until told to stop.
+pub async fn run(vault: Arc<Vault>, mut stopping: watch::Receiver<bool>) {
+    let fetcher = match Fetcher::new(FetchLimits::default(), None) {
+        Ok(fetcher) => fetcher,
+        Err(error) => {
+            tracing::error!(error = %error, "media will not be fetched");
+            return;
+        }
+    };
+    let mut tick = tokio::time::interval(LOOK_EVERY);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            _ = stopping.changed() => return,
+        }
+        tokio::select! {
+            () = round(&vault, &fetcher) => {}
+            _ = stopping.changed() => return,
+        }
+    }
+}
+
+async fn round(vault: &Arc<Vault>, fetcher: &Fetcher) {
+    let asked = vault.clone();
+    let due = match tokio::task::spawn_blocking(move || asked.inner.due()).await {
+        Ok(Ok(due)) => due,
+        Ok(Err(error)) => {
+            tracing::error!(error = %error, "files to fetch cannot be looked up");
+            return;
+        }
+        Err(_) => return,
+    };
+    for due in due {
+        let bearer = |name: &str| due.secrets.all(name).first().cloned();
+        let outcome = fetcher.fetch(due.connector, &due.fetch, &due.config.settings, bearer).await;
+        let asked = vault.clone();
+        let settled = tokio::task::spawn_blocking(move || asked.inner.settle(&due, outcome)).await;
+        if let Ok(Err(error)) = settled {
+            tracing::error!(error = %error, "a fetched file could not be kept; it is fetched again");
+        }
+    }
+}
+
+impl Inner {
+    fn due(&self) -> Result<Vec<Due>, VaultError> {
+        let rows = locked(&self.reader).fetches_due((self.clock)(), AT_ONCE)?;
+        let mut due = Vec::new();
+        for row in rows {
+            let capture = locked(&self.reader).capture(row.id.capture)?;
+            let configured = capture.and_then(|capture| self.connection(&capture.connection));
+            let Some((config, secrets)) = configured else { continue };
+            let Some(connector) = connect::find(&config.connector) else { continue };
+            let fetch = self.open_fetch(&row)?;
+            due.push(Due { row, fetch, connector, config, secrets });
+        }
+        Ok(due)
+    }
+
+    fn settle(&self, due: &Due, outcome: FetchOutcome) -> Result<(), VaultError> {
+        let attempts = due.row.attempts.saturating_add(1);
+        if let Some(seconds) = next_attempt(attempts, &outcome) {
+            let now = (self.clock)();
+            let wait = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+            let due_at = model::Timestamp::from_micros(now.as_micros().saturating_add(wait));
+            locked(&self.catalogue).set_fetch(due.row.id, due.row.file, due_at, false)?;
+            return Ok(());
+        }
+        match outcome {
+            FetchOutcome::Keep { state, bytes, media_type } => {
+                let state = if state == AttachmentState::Fetched { 1 } else { 2 };
+                self.keep_file(due, state, &bytes, media_type)
+            }
+            FetchOutcome::GiveUp { state: AttachmentState::Expired, .. } | FetchOutcome::Again { .. } => {
+                self.lose_file(due, 3)
+            }
+            FetchOutcome::GiveUp { .. } => self.lose_file(due, 4),
+        }
+    }
+
+    fn keep_file(
+        &self,
+        due: &Due,
+        state: u8,
+        bytes: &[u8],
+        content_type: Option<String>,
+    ) -> Result<(), VaultError> {
+        let drafts = self.seal_outside(due, state, bytes, content_type)?;
+        self.ledger.append(drafts)?;
+        locked(&self.catalogue).set_fetch(due.row.id, due.row.file, (self.clock)(), true)?;
+        Ok(())
+    }
+
+    /// What could not be had is a result too, and a gap.
+    fn lose_file(&self, due: &Due, state: u8) -> Result<(), VaultError> {
+        let now = (self.clock)();
+        let at = locked(&self.reader).record(due.row.id)?.and_then(|record| record.at).unwrap_or(now);
+        let mut drafts = self.seal_outside(due, state, &[], None)?;
+        let connection = Some(due.config.id.clone());
+        let gap = Gap { connection, from: at, to: at, cause: GapCause::MediaLost, count: 1 };
+        drafts.push(Draft { kind: Kind::Gap(gap), body: Vec::new() });
+        self.ledger.append(drafts)?;
+        locked(&self.catalogue).set_fetch(due.row.id, due.row.file, now, true)?;
+        Ok(())
+    }
+
+    fn seal_outside(
+        &self,
+        due: &Due,
+        state: u8,
+        bytes: &[u8],
+        content_type: Option<String>,
+    ) -> Result<Vec<Draft>, VaultError> {
+        let origin = Origin {
+            connection: due.config.id.clone(),
+            connector: due.config.connector.clone(),
+            connector_version: due.connector.version(),
+            received_at: (self.clock)(),
+            verdict: 0,
+            secret: 0,
+            minimum_lock_days: due.config.minimum_lock_days,
+        };
+        let purpose = Purpose::Outside { cause: due.row.id, file: due.row.file, state };
+        let mut sealer = self.epoch()?.encapsulate()?.sealer(origin, purpose)?;
+        let descriptor = Descriptor { content_type, ..Descriptor::default() };
+        let mut stream = stream_head(&serde_json::to_vec(&descriptor).unwrap_or_default());
+        stream.extend_from_slice(bytes);
+        let mut drafts = Vec::new();
+        let mut chunks = stream.chunks(CHUNK_BYTES).peekable();
+        while let Some(chunk) = chunks.next() {
+            let mut body = Vec::with_capacity(chunk.len() + seal::suite::TAG_BYTES);
+            body.extend_from_slice(chunk);
+            let kind = sealer.seal(&mut body, chunks.peek().is_none())?;
+            drafts.push(Draft { kind, body });
+        }
+        Ok(drafts)
+    }
+}
