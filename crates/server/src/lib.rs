@@ -11,6 +11,7 @@
 
 mod control;
 mod descriptors;
+pub mod fetch;
 pub mod host;
 pub mod intake;
 pub mod limits;
