@@ -92,7 +92,7 @@ fn the_intake_process_knows_no_folder_no_environment_and_no_other_file() {
     assert_eq!(bodies.first().unwrap(), b"x");
     assert!(bodies[1..].iter().all(|body| body == b"after"));
     drop(instance.end());
-    assert_eq!(intakes(), [PathBuf::new(); 0]);
+    assert_eq!(intakes(), Vec::<PathBuf>::new());
 }
 
 #[test]
