@@ -2,8 +2,8 @@
 #![cfg(test)]
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -296,7 +296,6 @@ impl hyper::body::Body for Endless {
 #[tokio::test]
 async fn a_vendor_that_never_answers_or_is_not_there_is_left_for_later() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let held = Mutex::new(Vec::new());
     let ask = |address: SocketAddr| async move {
         let settings = Settings::from([("graph-url".to_owned(), format!("http://{address}"))]);
         let limits = FetchLimits {
@@ -310,8 +309,16 @@ async fn a_vendor_that_never_answers_or_is_not_there_is_left_for_later() {
     let address = silent.local_addr().unwrap();
     tokio::select! {
         outcome = ask(address) => check(&outcome, "Again(30 s, the vendor did not answer in time)"),
-        () = async { loop { held.lock().unwrap().push(silent.accept().await.unwrap()) } } => {}
+        () = hold(&silent) => {}
     }
     drop(silent);
     check(&ask(address).await, "Again(30 s, the vendor cannot be reached)");
+}
+
+/// Takes connections and says nothing.
+async fn hold(listener: &tokio::net::TcpListener) {
+    let mut held = Vec::new();
+    loop {
+        held.push(listener.accept().await.unwrap());
+    }
 }
