@@ -5,6 +5,7 @@ use model::entry::Kind;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout_at};
+use zeroize::Zeroize as _;
 
 use super::link::Verdict;
 use super::wire::{Framing, MAX_HEADERS, NoRequest, Wire};
@@ -15,6 +16,8 @@ use crate::control::encode_capture;
 const PREFIX: &str = "/in/";
 /// Bytes held for each byte of a body: as received, and sealed.
 const COPIES: usize = 2;
+/// Deeper than checking a signature and sealing go; about a microsecond's work.
+const WIPED_STACK_BYTES: usize = 32 << 10;
 /// Seconds after which a sender may come again when there is no room.
 const RETRY_AFTER_SECONDS: u32 = 2;
 
@@ -103,6 +106,7 @@ where
     *keep_alive = plan.keep_alive;
     let decision = decide(intake, &current, account, wire.head(), &body);
     drop(body);
+    wipe_stack();
     let (chunks, reply) = match decision {
         Decision::Say(answer) => return Ok(answer),
         Decision::Keep(chunks, reply) => (chunks, reply),
@@ -196,6 +200,15 @@ fn decide(intake: &Intake, current: &Current, account: &Account, head: &[u8], bo
         admitted(intake, current, account, &request)
     });
     decided.unwrap_or_else(|| Decision::Say(Answer::plain(400)))
+}
+
+/// Overwrites the stack below the caller. The provider's hash states hold up to a block of the body (63 bytes), and
+/// nobody wipes the places they were moved from; found by looking for a known body in the memory of the process.
+#[inline(never)]
+fn wipe_stack() {
+    let mut area = [0_u64; WIPED_STACK_BYTES / 8];
+    area.zeroize();
+    std::hint::black_box(&mut area);
 }
 
 fn admitted(intake: &Intake, current: &Current, account: &Account, request: &Request<'_>) -> Decision {

@@ -162,13 +162,17 @@ fn more_bytes_in_flight_than_allowed_are_turned_away_and_let_in_later() {
         limits,
         ..Setup::default()
     });
-    let body = [b'x'; 1000];
-    let request = delivery(&body);
+    let request = delivery(&[b'x'; 1000]);
+    let text = String::from_utf8(request.clone()).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
     let mut first = instance.client();
-    first.send(&request[..request.len() - 1]);
-    // The first has room once it is asked to go on; here it is known by the second's refusal.
-    while instance.ask(&request).status != 503 {}
-    first.send(&request[request.len() - 1..]);
+    first.send(format!("{head}\r\nExpect: 100-continue\r\n\r\n").as_bytes());
+    // Said once room is set aside.
+    assert_eq!(first.line(), "HTTP/1.1 100 Continue");
+    assert_eq!(first.line(), "");
+    assert_eq!(instance.ask(&request).status, 503);
+    instance.host.wait_refused("ward-3", "no-room", 1);
+    first.send(body.as_bytes());
     assert_eq!(first.response().status, 200);
     assert_eq!(instance.ask(&request).status, 200);
 }

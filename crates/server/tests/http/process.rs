@@ -1,12 +1,15 @@
 //! The intake as a process of its own.
 
+use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use seal::suite::hex;
 use server::IntakeStart;
 
-use crate::instance::{Instance, Setup, delivery, get};
+use crate::instance::{Instance, PATIENCE, Setup, delivery, delivery_to, get, signature};
 
 /// This very test program, told to run the "test" below, which becomes the intake when its standard input is a socket.
 fn as_a_process() -> Setup {
@@ -32,7 +35,7 @@ fn when_started_with_a_socket_this_is_the_intake() {
     }
 }
 
-/// Process ids of our children that are intakes.
+/// What `/proc` calls our children.
 fn intakes() -> Vec<PathBuf> {
     let mut found = Vec::new();
     for task in std::fs::read_dir("/proc/self/task").unwrap() {
@@ -42,8 +45,12 @@ fn intakes() -> Vec<PathBuf> {
     found
 }
 
+/// One test with a child at a time, so that each finds its own.
+static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 #[test]
 fn the_intake_process_knows_no_folder_no_environment_and_no_other_file() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let instance = Instance::with(as_a_process());
     assert_eq!(instance.ask(&delivery(b"x")).status, 200);
     let [process] = &intakes()[..] else {
@@ -85,7 +92,7 @@ fn the_intake_process_knows_no_folder_no_environment_and_no_other_file() {
     assert_eq!(bodies.first().unwrap(), b"x");
     assert!(bodies[1..].iter().all(|body| body == b"after"));
     drop(instance.end());
-    assert_eq!(intakes(), [PathBuf::new(); 0]);
+    assert_eq!(intakes(), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -100,5 +107,71 @@ fn while_the_intake_cannot_be_started_the_status_says_so() {
     let response = instance.ask(&get("/?lang=en"));
     let page = String::from_utf8(response.body).unwrap();
     assert!(page.contains("The intake process is not running"), "{page}");
+    drop(instance.end());
+}
+
+/// How often `marker` stands in the memory of a process.
+fn found_in_memory(process: &Path, marker: &[u8]) -> usize {
+    let maps = std::fs::read_to_string(process.join("maps")).unwrap();
+    let mut memory = std::fs::File::open(process.join("mem")).unwrap();
+    let mut found = 0;
+    for line in maps.lines().filter(|line| line.contains(" rw")) {
+        let (range, _) = line.split_once(' ').unwrap();
+        let (start, end) = range.split_once('-').unwrap();
+        let start = u64::from_str_radix(start, 16).unwrap();
+        let end = u64::from_str_radix(end, 16).unwrap();
+        let mut bytes = vec![0; (end - start) as usize];
+        // Some ranges belong to the kernel and cannot be read.
+        if memory.seek(SeekFrom::Start(start)).is_ok() && memory.read_exact(&mut bytes).is_ok() {
+            found += bytes
+                .windows(marker.len())
+                .filter(|window| *window == marker)
+                .count();
+        }
+    }
+    found
+}
+
+#[test]
+fn two_seconds_after_its_connections_close_the_intakes_memory_holds_nothing_of_what_passed() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let instance = Instance::with(as_a_process());
+    // Made here, because the intake is this same program and would hold whatever stands in its text.
+    let marker = hex(&seal::suite::random::<16>().unwrap());
+    let body = format!("before {marker} after");
+    let head = format!(
+        "Host: h\r\nX-Hub-Signature-256: {}\r\n",
+        signature(body.as_bytes())
+    );
+    let mut client = instance.client();
+    // The intake answers, so it is there.
+    assert_eq!(instance.ask(&get("/in/nobody")).status, 404);
+    let whole = delivery(body.as_bytes());
+    let (first, last) = whole.split_at(whole.len() - 20);
+    client.send(first);
+    let process = intakes().remove(0);
+    // That the search finds what is there: a request that is not finished.
+    let begun = Instant::now();
+    while found_in_memory(&process, &marker.as_bytes()[..8]) == 0 {
+        assert!(begun.elapsed() < PATIENCE);
+    }
+    client.send(last);
+    assert_eq!(client.response().status, 200);
+    client.send(format!("POST /in/ward-3 HTTP/1.1\r\n{head}Transfer-Encoding: chunked\r\n\r\n").as_bytes());
+    client.send(format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len()).as_bytes());
+    assert_eq!(client.response().status, 200);
+    client.send(&delivery(marker.repeat(40_000).as_bytes()));
+    assert_eq!(client.response().status, 200);
+    client.send(&get(&format!(
+        "/in/ward-3?hub.mode=subscribe&hub.verify_token={marker}&hub.challenge=1"
+    )));
+    assert_eq!(client.response().status, 403);
+    client.send(&delivery_to("ward-3", &signature(b"no"), body.as_bytes()));
+    assert_eq!(client.response().status, 401);
+    drop(client);
+    let closed = Instant::now();
+    while found_in_memory(&process, marker.as_bytes()) > 0 {
+        assert!(closed.elapsed() < Duration::from_secs(2), "something stays");
+    }
     drop(instance.end());
 }

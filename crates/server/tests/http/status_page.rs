@@ -15,6 +15,10 @@ fn page(instance: &Instance, query: &str, accept: &str) -> (Response, String) {
 #[test]
 fn the_page_speaks_both_languages() {
     let instance = Instance::new();
+    // The page says while the intake is being started, so wait: two views are compared.
+    while !instance.running.intake().running {
+        std::thread::yield_now();
+    }
     let (response, english) = page(&instance, "", "en");
     assert_eq!(response.status, 200);
     assert_eq!(response.headers["content-language"], "en");
