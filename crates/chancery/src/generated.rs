@@ -30,6 +30,12 @@ fn commands() -> String {
 
 fn help(page: &mut String, command: &mut Command, name: &str) {
     let text = command.render_long_help().to_string();
+    // What every command takes stands once, under the program itself.
+    let text = if name.contains(' ') {
+        without_section(&text, "Everywhere:")
+    } else {
+        text
+    };
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
     let _ = write!(
         page,
@@ -47,6 +53,20 @@ fn help(page: &mut String, command: &mut Command, name: &str) {
             help(page, sub, &format!("{name} {part}"));
         }
     }
+}
+
+/// A help text without the section of this title.
+fn without_section(text: &str, title: &str) -> String {
+    let mut inside = false;
+    let mut kept = String::new();
+    for line in text.lines() {
+        inside = line == title || (inside && (line.is_empty() || line.starts_with(' ')));
+        if !inside {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
 }
 
 fn connectors() -> String {
