@@ -1,6 +1,9 @@
 //! Bundles: what is true of a good one, and that nothing else passes.
 
 #[cfg(test)]
+#[path = "sample/opened.rs"]
+mod opened;
+#[cfg(test)]
 mod sample;
 #[cfg(test)]
 #[path = "sample/zip.rs"]
@@ -9,6 +12,7 @@ mod zip;
 use std::collections::BTreeMap;
 use std::io::Cursor;
 
+use opened::Opened;
 use proptest::prelude::*;
 use sample::{Choice, MIXED, Sample, Shown};
 use seal::bundle::*;
@@ -58,32 +62,6 @@ fn reframed(resign: bool, change: impl FnOnce(&mut Vec<Frame>)) -> Vec<u8> {
         members.sign_anew(&sample, |_| {});
     }
     members.pack()
-}
-
-/// Everything that was opened, as the extractor gets it.
-#[derive(Default)]
-struct Opened(Vec<String>);
-
-impl Sink for Opened {
-    fn capture(&mut self, at: model::Position, _: u32, _: bool, plain: &[u8]) -> std::io::Result<()> {
-        self.0.push(format!("{at} {}", String::from_utf8_lossy(plain)));
-        Ok(())
-    }
-
-    fn item(&mut self, at: model::Position, place: seal::part::Place, plain: &[u8]) -> std::io::Result<()> {
-        let text = String::from_utf8_lossy(plain);
-        self.0.push(format!("{at}.{} {text}", place.ordinal));
-        Ok(())
-    }
-
-    fn act(&mut self, at: model::Position, plain: &[u8]) -> std::io::Result<()> {
-        self.0.push(format!("{at} {}", String::from_utf8_lossy(plain)));
-        Ok(())
-    }
-
-    fn line(&mut self, _: &'static str, _: &[u8]) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 fn opened(bytes: &[u8]) -> Vec<String> {
@@ -503,6 +481,33 @@ fn omitted_subtrees_have_one_form() {
     members.sign_anew(&sample, |_| {});
     let said = complaint(&members.pack());
     assert!(said.ends_with("two omitted subtrees that are one"), "{said}");
+}
+
+#[test]
+fn a_capture_of_several_full_chunks_passes_and_one_without_its_middle_does_not_count() {
+    let mut sample = Sample::new("us", 3);
+    let chunk = |seed: usize| -> Vec<u8> { (0..1_000_000).map(|at| ((at * seed) >> 3) as u8).collect() };
+    let chunks = [chunk(3), chunk(5), chunk(7)];
+    sample.capture(7, &chunks.each_ref().map(Vec::as_slice), None);
+    sample.close(3);
+    let whole: Choice = (18..21).map(|at| (at, Shown::Opened)).collect();
+    let bundle = sample.bundle(6, &[], &whole, &[("18.0", MessageState::Raw)]);
+    let report = check(&bundle).unwrap();
+    assert_eq!((report.captures.opened, report.captures.incomplete), (1, 0));
+    for at in (0..bundle.len()).step_by(60_013) {
+        let mut changed = bundle.clone();
+        changed[at] ^= 4;
+        assert!(check(&changed).is_err(), "byte {at}");
+    }
+    let mut partly = whole.clone();
+    partly.remove(&19);
+    let report = check(&sample.bundle(6, &[], &partly, &[])).unwrap();
+    assert_eq!((report.captures.opened, report.captures.incomplete), (0, 1));
+    assert!(check(&sample.bundle(6, &[], &partly, &[("18.0", MessageState::Raw)])).is_err());
+    let mut closed = whole;
+    closed.insert(20, Shown::Sealed);
+    let report = check(&sample.bundle(6, &[], &closed, &[])).unwrap();
+    assert_eq!((report.captures.opened, report.captures.sealed), (0, 1));
 }
 
 #[test]

@@ -226,3 +226,89 @@ fn nothing_readable_lies_in_the_data_folder() {
     }
     assert!(looked > 5);
 }
+
+fn lines(count: usize) -> String {
+    let mut text = String::from("31/01/24, 10:00 - Messages and calls are end-to-end encrypted. No one outside of this chat, not even WhatsApp, can read or listen to them.\n");
+    for n in 0..count {
+        let (minute, day) = (n % 60, 1 + (n / 600) % 28);
+        let who = ["Ann Ames", "Bo Berg", "+49 151 2345678"][n % 3];
+        text += &format!("{day:02}/02/24, {:02}:{minute:02} - {who}: message number {n} canary{n}x\n", 8 + n / 60 % 10);
+    }
+    text
+}
+
+fn import(vault: &Vault, text: &[u8], name: &str) -> server::vault::import::Imported {
+    let options = server::vault::import::ImportOptions {
+        connector: "whatsapp-export".into(),
+        descriptor: server::vault::captures::Descriptor {
+            file_name: Some(name.into()),
+            ..Default::default()
+        },
+        actor: "test".into(),
+        ..Default::default()
+    };
+    vault.import(&mut Cursor::new(text.to_vec()), &options, &mut |_, _| {}).unwrap()
+}
+
+#[test]
+fn one_message_of_a_10000_message_export_is_proved_alone_and_opens_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault = fresh(folder.path());
+    let text = lines(10_000);
+    let imported = import(&vault, text.as_bytes(), "WhatsApp Chat with Ann Ames.txt");
+    assert_eq!((imported.messages, imported.new_messages, imported.problems), (10_001, 10_001, 0));
+    let found = search(&vault, "canary5000x");
+    assert_eq!(found.len(), 1);
+    let id: MessageId = found[0]["id"].as_str().unwrap().parse().unwrap();
+    let bundle = export(&vault, &Selection::Ids(vec![id]));
+    assert!(verified(&vault, &bundle).origin_proved);
+    let plain = String::from_utf8_lossy(&bundle);
+    assert!(plain.contains("canary5000x"));
+    assert_eq!(plain.matches("canary").count(), 1);
+    assert!(bundle.len() < 64 << 10, "{}", bundle.len());
+    let all = export(&vault, &Selection::All);
+    let report = verified(&vault, &all);
+    assert_eq!(report.captures.opened, 1);
+    let (mut reader, _) = vault.open_capture(imported.capture).unwrap();
+    let mut original = Vec::new();
+    std::io::Read::read_to_end(&mut reader, &mut original).unwrap();
+    assert!(original == text.as_bytes());
+}
+
+#[test]
+fn the_same_export_again_adds_nothing_and_a_longer_one_only_what_is_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault = fresh(folder.path());
+    let text = lines(500);
+    let name = "WhatsApp Chat with Ann Ames.txt";
+    let first = import(&vault, text.as_bytes(), name);
+    assert!(first.captured);
+    let again = import(&vault, text.as_bytes(), name);
+    assert_eq!((again.captured, again.capture, again.duplicates), (false, first.capture, 501));
+    let longer = lines(700).replace("message number 41 canary41x", "message number 41 was never this");
+    let more = import(&vault, longer.as_bytes(), name);
+    assert_eq!((more.captured, more.messages, more.duplicates, more.new_messages), (true, 701, 500, 201));
+    assert_eq!(more.changed.len(), 1);
+    let found = search(&vault, "was never this");
+    assert_eq!(found[0]["id"].as_str().unwrap(), more.changed[0].0);
+    assert_eq!(search(&vault, "\"message number\"").len(), 701);
+}
+
+#[test]
+fn an_export_larger_than_the_small_path_is_the_same_after_a_rebuild() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault = fresh(folder.path());
+    let text = lines(120_000);
+    assert!(text.len() > 5 << 20);
+    let imported = import(&vault, text.as_bytes(), "WhatsApp Chat with Ann Ames.txt");
+    assert_eq!(imported.messages, 120_001);
+    let head = vault.ledger().head();
+    let before = search(&vault, "canary77");
+    vault.rebuild().unwrap();
+    assert_eq!(search(&vault, "canary77"), before);
+    assert_eq!(vault.ledger().head(), head.plus(3));
+    let id: MessageId = before[3]["id"].as_str().unwrap().parse().unwrap();
+    let bundle = export(&vault, &Selection::Ids(vec![id]));
+    verified(&vault, &bundle);
+    assert_eq!(String::from_utf8_lossy(&bundle).matches("canary").count(), 1);
+}

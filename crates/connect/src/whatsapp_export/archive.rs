@@ -3,7 +3,7 @@
 //!
 //! Only what phones write is read: stored and deflated members, one volume, zip64 sizes.
 
-use std::io::{self, Read, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use flate2::Crc;
 use flate2::read::DeflateDecoder;
@@ -156,16 +156,16 @@ impl Member {
     ///
     /// # Errors
     /// Those of the input.
-    pub fn open<'i>(&self, input: &'i mut dyn Input) -> io::Result<MemberReader<'i>> {
+    pub fn open<R: Read + Seek>(&self, mut input: R) -> io::Result<MemberReader<R>> {
         let mut header = [0_u8; 30];
         input.seek(SeekFrom::Start(self.header_at))?;
-        let whole = read_or_ends(input, &mut header)?;
+        let whole = read_or_ends(&mut input, &mut header)?;
         let number = |at: usize| u16::from_le_bytes([byte(&header, at), byte(&header, at + 1)]);
         let mut name = vec![0; usize::from(number(26))];
         let fits = whole
             && header.starts_with(b"PK\x03\x04")
             && number(26) == self.name_len
-            && read_or_ends(input, &mut name)?
+            && read_or_ends(&mut input, &mut name)?
             && checksum(&name) == self.name_crc;
         input.seek(SeekFrom::Current(i64::from(number(28))))?;
         let packed = input.take(if fits { self.packed } else { 0 });
@@ -185,14 +185,14 @@ impl Member {
     }
 }
 
-enum Source<'i> {
-    Stored(io::Take<&'i mut dyn Input>),
-    Deflated(DeflateDecoder<io::Take<&'i mut dyn Input>>),
+enum Source<R> {
+    Stored(io::Take<R>),
+    Deflated(DeflateDecoder<io::Take<R>>),
 }
 
 /// Inflated bytes of one member, never more than declared.
-pub struct MemberReader<'i> {
-    source: Source<'i>,
+pub struct MemberReader<R> {
+    source: Source<R>,
     left: u64,
     crc: Crc,
     expected: u32,
@@ -201,7 +201,7 @@ pub struct MemberReader<'i> {
     pub damaged: bool,
 }
 
-impl Read for MemberReader<'_> {
+impl<R: Read> Read for MemberReader<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.ended || out.is_empty() {
             return Ok(0);
@@ -242,7 +242,7 @@ impl Read for MemberReader<'_> {
     }
 }
 
-impl MemberReader<'_> {
+impl<R> MemberReader<R> {
     fn finish(&mut self) {
         self.ended = true;
         self.damaged |= self.left > 0 || self.crc.sum() != self.expected;

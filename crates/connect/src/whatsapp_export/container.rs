@@ -76,6 +76,31 @@ impl Chat {
     }
 }
 
+/// How many streams a file has: itself, and each member of a zip.
+///
+/// # Errors
+/// Those of the input.
+pub fn streams(input: &mut dyn Input) -> io::Result<u32> {
+    if !is_zip(&first_bytes(input)?) {
+        return Ok(1);
+    }
+    let members = Archive::read(input)?.members.len();
+    Ok(u32::try_from(members).unwrap_or(u32::MAX - 1) + 1)
+}
+
+/// The inflated bytes of the member that is stream `stream`; none for one that must be left alone.
+///
+/// # Errors
+/// Those of the input.
+pub fn open_stream(mut input: Box<dyn Input>, stream: u32) -> io::Result<Box<dyn Read + Send>> {
+    let archive = Archive::read(&mut *input)?;
+    let place = stream.checked_sub(1).and_then(|place| usize::try_from(place).ok());
+    match place.and_then(|place| archive.members.get(place)) {
+        Some(member) if member.refusal.is_none() => Ok(Box::new(member.open(input)?)),
+        _ => Ok(Box::new(io::empty())),
+    }
+}
+
 impl Container {
     /// Looks at what was handed in.
     ///
@@ -195,7 +220,7 @@ fn find_chat(input: &mut dyn Input, archive: &Archive) -> io::Result<(Option<Cha
         let name = member.base_name();
         let named = name == "_chat.txt" || title::from_file_name(name).is_some();
         let mut first = Vec::new();
-        member.open(input)?.take(LOOKED_AT).read_to_end(&mut first)?;
+        member.open(&mut *input)?.take(LOOKED_AT).read_to_end(&mut first)?;
         let encoding = Encoding::of(&first);
         let headers = count_headers(&first, encoding)?;
         if headers == 0 {

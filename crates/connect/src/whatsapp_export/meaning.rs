@@ -244,6 +244,8 @@ fn ios_file<'t>(phrases: &Phrases, text: &'t str, bare: &'t str, marking: Markin
 
 /// What stands before the mark of the last generated part, and that part.
 fn last_marked(text: &str) -> Option<(&str, &str)> {
+    // Both marks begin with this byte, which most texts do not have.
+    memchr::memrchr(0xE2, text.as_bytes())?;
     let at = memmem::rfind(text.as_bytes(), b"\xE2\x80\x8E")
         .max(memmem::rfind(text.as_bytes(), b"\xE2\x80\x8F"))?;
     let tail = text.get(at..).map(|tail| unmarked(tail).0)?;

@@ -27,7 +27,7 @@ mod template;
 mod tests;
 mod title;
 
-use std::io;
+use std::io::{self, Read};
 
 use model::record::ConversationShape;
 
@@ -62,6 +62,14 @@ impl Connector for WhatsappExport {
 
     fn recognize(&self, input: &mut dyn Input, _options: &ParseOptions) -> Result<(), NotRecognized> {
         container::recognize(input)
+    }
+
+    fn streams(&self, input: &mut dyn Input) -> io::Result<u32> {
+        container::streams(input)
+    }
+
+    fn stream(&self, input: Box<dyn Input>, stream: u32) -> io::Result<Box<dyn Read + Send>> {
+        container::open_stream(input, stream)
     }
 
     fn parse(

@@ -126,9 +126,8 @@ pub(super) struct Evidence<'a, 's> {
     pub(super) report: &'a mut Report,
 }
 
-fn memory_of<T>(count: usize) -> usize {
-    count * size_of::<T>()
-}
+/// What one capture in progress takes, its place in the map included.
+const PROGRESS_BYTES: usize = 2 * size_of::<(CaptureId, Progress)>();
 
 impl<'a, 's> Evidence<'a, 's> {
     pub(super) fn new(
@@ -442,7 +441,10 @@ impl<'a, 's> Evidence<'a, 's> {
             }
         } else {
             match self.progress.remove(&sealing.capture) {
-                Some(progress) if progress.next == sealing.chunk => progress,
+                Some(progress) if progress.next == sealing.chunk => {
+                    self.known.refund(PROGRESS_BYTES);
+                    progress
+                }
                 other => {
                     self.report.captures.incomplete += u64::from(other.is_some() || sealing.last);
                     return Ok(None);
@@ -456,7 +458,7 @@ impl<'a, 's> Evidence<'a, 's> {
         at.next = sealing.chunk.saturating_add(1);
         let first = at.first;
         if !sealing.last {
-            self.known.charge(memory_of::<Progress>(2))?;
+            self.known.charge(PROGRESS_BYTES)?;
             if self.progress.insert(sealing.capture, at).is_some() {
                 return Err(Fault::Is("a second beginning of the same capture"));
             }

@@ -147,6 +147,11 @@ impl Known {
         Ok(())
     }
 
+    /// Takes back what [`Known::charge`] counted: it is not kept any more.
+    pub(super) fn refund(&mut self, bytes: usize) {
+        self.memory_left = self.memory_left.saturating_add(bytes);
+    }
+
     pub(super) fn capture_opened(&mut self, first: u64) -> Result<(), Fault> {
         let grown = self.opened_captures.add(first);
         self.charge(grown * 16)

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::error::Fault;
 use super::known::Known;
+use crate::part::NO_RECORD;
 
 /// From what a message was derived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -55,7 +56,7 @@ pub(super) fn check_message(
         .id
         .parse()
         .map_err(|_| Fault::Is("its id is not a message id"))?;
-    if id.to_string() != message.id {
+    if id.ordinal == NO_RECORD || id.to_string() != message.id {
         return Err(Fault::Is("its id is spelled in another way than ids are"));
     }
     if before.is_some_and(|before| before >= id) {

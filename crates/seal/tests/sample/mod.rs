@@ -170,7 +170,7 @@ impl Sample {
     }
 
     /// A capture of these chunks under data key `n`; `cause` makes it an outside result.
-    fn capture(&mut self, n: u8, chunks: &[&[u8]], cause: Option<u64>) {
+    pub fn capture(&mut self, n: u8, chunks: &[&[u8]], cause: Option<u64>) {
         let descriptor = format!(r#"{{"n":{n}}}"#);
         for (at, bytes) in chunks.iter().enumerate() {
             let mut plain = Vec::new();
@@ -269,7 +269,7 @@ impl Sample {
     }
 
     /// Closes a batch over the last `count` entries.
-    fn close(&mut self, count: u32) {
+    pub fn close(&mut self, count: u32) {
         let first = self.entries.len() - count as usize;
         let leaves: Vec<Hash> = self.entries[first..].iter().map(Entry::leaf).collect();
         self.batches.push(Batch {

@@ -58,6 +58,9 @@ pub struct Exported {
     pub checkpoint_size: u64,
 }
 
+/// A capture larger than this is not shown beside the part that is asked for.
+const SHOWN_SEALED_BYTES_MAX: u64 = 64 << 10;
+
 /// How an entry is to be shown.
 #[derive(Debug, Clone, Default)]
 struct Want {
@@ -208,11 +211,12 @@ impl Inner {
         let mut opener = RowOpener::new(self);
         for row in rows {
             let capture = row.id.capture;
-            let (chunks, wrap) = {
+            let (chunks, small_enough, wrap) = {
                 let reader = locked(&self.reader);
                 let capture_row = reader.capture(capture)?;
+                let small_enough = capture_row.as_ref().is_some_and(|row| row.size_bytes <= SHOWN_SEALED_BYTES_MAX);
                 let chunks = capture_row.map(|row| reader.chunks(&row)).transpose()?.unwrap_or_default();
-                (chunks, reader.wrap(capture)?)
+                (chunks, small_enough, reader.wrap(capture)?)
             };
             match row.placement {
                 Placement::Capture => {
@@ -225,8 +229,11 @@ impl Inner {
                     }
                 }
                 Placement::Part { part, item } => {
-                    // The first chunk is shown sealed: where from, when, by which connection.
-                    wanted.entry(capture).or_default();
+                    // The capture is shown sealed: where from, when, whether signed. A large one would bring a
+                    // megabyte of ciphertext to say what its part says already.
+                    if chunks.len() == 1 && small_enough {
+                        wanted.entry(capture).or_default();
+                    }
                     self.want_items(&mut wanted, &mut opener, part, row.id.ordinal, item)?;
                 }
             }
