@@ -190,4 +190,36 @@ mod tests {
         assert!(parts("$argon2id$v=19$m=1,t=1,p=1$AA$AA").is_none());
         assert!(parts("plain").is_none());
     }
+
+    #[test]
+    fn only_the_right_name_with_the_right_password_signs_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let unlock = seal::keyring::Unlock::Passphrase(b"correct");
+        let cost = seal::keyring::PassphraseCost {
+            memory_kib: 64,
+            passes: 1,
+        };
+        let clock: store::ledger::Clock = std::sync::Arc::new(|| Timestamp::from_seconds(1_764_000_000));
+        super::super::create(folder.path(), "us".parse().unwrap(), &unlock, cost, None, clock()).unwrap();
+        let vault = Vault::open(
+            folder.path(),
+            &unlock,
+            super::super::VaultOptions::with_clock(clock),
+        )
+        .unwrap();
+        let digest = password_digest("correct horse").unwrap();
+        let ann = vault.add_user("ann", Role::Officer, &digest, "os:0").unwrap();
+        assert!(matches!(
+            vault.add_user("ann", Role::Auditor, &digest, "os:0"),
+            Err(VaultError::Exists(_))
+        ));
+        assert!(matches!(
+            vault.add_user("bob", Role::Auditor, "plain", "os:0"),
+            Err(VaultError::Usage(_))
+        ));
+        assert_eq!(vault.users(), [ann.clone()]);
+        assert_eq!(vault.sign_in("ann", "correct horse").unwrap(), Some(ann));
+        assert_eq!(vault.sign_in("ann", "correct house").unwrap(), None);
+        assert_eq!(vault.sign_in("bob", "correct horse").unwrap(), None);
+    }
 }
