@@ -88,8 +88,11 @@ fn stretch(
     Ok(out)
 }
 
-/// The parts of a digest made by [`password_digest`]: cost, salt, hash.
-fn parts(digest: &str) -> Option<((u32, u32), Vec<u8>, Vec<u8>)> {
+/// Cost, salt, hash.
+type Parts = ((u32, u32), Vec<u8>, Vec<u8>);
+
+/// The parts of a digest made by [`password_digest`].
+fn parts(digest: &str) -> Option<Parts> {
     let rest = digest.strip_prefix("$argon2id$v=19$m=")?;
     let (memory, rest) = rest.split_once(",t=")?;
     let (passes, rest) = rest.split_once(",p=1$")?;
@@ -217,7 +220,7 @@ mod tests {
             vault.add_user("bob", Role::Auditor, "plain", "os:0"),
             Err(VaultError::Usage(_))
         ));
-        assert_eq!(vault.users(), [ann.clone()]);
+        assert_eq!(vault.users(), vec![ann.clone()]);
         assert_eq!(vault.sign_in("ann", "correct horse").unwrap(), Some(ann));
         assert_eq!(vault.sign_in("ann", "correct house").unwrap(), None);
         assert_eq!(vault.sign_in("bob", "correct horse").unwrap(), None);
