@@ -57,6 +57,7 @@ pub struct Global {
 #[derive(Subcommand)]
 pub enum Command {
     /// A temporary instance filled with sample traffic: the main job in one command.
+    #[command(after_help = "Example: chancery demo")]
     Demo(crate::demo::DemoArgs),
     /// Make a data folder with its keys.
     #[command(

@@ -40,7 +40,7 @@ pub fn dispatch(args: Arguments) -> Result<u8, Failure> {
         Command::Checkpoint { out } => checkpoint(global, &out),
         Command::Rebuild => simple(global, Operation::Rebuild, tables::rebuilt),
         Command::Keys(KeysCommand::List) => simple(global, Operation::KeysList, tables::keys),
-        Command::Keys(KeysCommand::Attest) => simple(global, Operation::KeysAttest, tables::any),
+        Command::Keys(KeysCommand::Attest) => simple(global, Operation::KeysAttest, tables::attested),
         Command::User(UserCommand::List) => simple(global, Operation::UserList, tables::users),
         Command::User(UserCommand::Add {
             name,

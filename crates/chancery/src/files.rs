@@ -34,7 +34,11 @@ pub fn data_folder(global: &Global) -> Result<PathBuf, Failure> {
 /// It is none.
 pub fn existing_data_folder(global: &Global) -> Result<PathBuf, Failure> {
     let data = data_folder(global)?;
-    if data.join("zone.json").exists() {
+    let mark = data.join("zone.json");
+    if mark
+        .try_exists()
+        .map_err(|error| Failure::io("looking for", &mark, &error))?
+    {
         return Ok(data);
     }
     let what = if data.exists() {

@@ -182,6 +182,8 @@ fn search(
     emit: &mut Emit<'_>,
 ) -> Result<Value, Failure> {
     settle(vault)?;
+    // Without the entry that says that somebody searched.
+    let head = vault.ledger().head();
     let mut failed = None;
     let coverage = vault.search(query, actor, limit as usize, &mut |item| {
         emit(Interim::Item(item)).map_err(|failure| {
@@ -189,10 +191,12 @@ fn search(
             VaultError::Usage("nobody takes the results".to_owned())
         })
     });
-    match failed {
-        Some(failure) => Err(failure),
-        None => Ok(json!(coverage?)),
+    if let Some(failure) = failed {
+        return Err(failure);
     }
+    let mut coverage = coverage?;
+    coverage.head = head.max(coverage.normalized);
+    Ok(json!(coverage))
 }
 
 fn write_bundle(vault: &Vault, export: Export, actor: &str, emit: &mut Emit<'_>) -> Result<Value, Failure> {

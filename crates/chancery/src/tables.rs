@@ -39,10 +39,21 @@ fn table(value: &Value, name: &str, columns: &[(&str, &str)], none: &str) -> Wor
     words
 }
 
-/// Any answer, a field a line.
-pub fn any(value: &Value) -> Words {
+/// What can be said of the keys.
+pub fn attested(value: &Value) -> Words {
     let mut words = Words::new();
-    words.value(value);
+    let one = |path: &str| text(value, path);
+    words.pairs(&[
+        ("zone", one("/zone")),
+        ("public key", one("/public_key")),
+        ("at", one("/at")),
+        ("epochs open", one("/epochs_open")),
+        ("epochs destroyed", one("/epochs_destroyed")),
+        ("erasure in force", one("/erasure_in_force")),
+        ("why", one("/why")),
+    ]);
+    words.line("");
+    words.append(keys(value.get("keys").unwrap_or(&Value::Null)));
     words
 }
 

@@ -59,7 +59,9 @@ struct Stored {
 /// [`VaultError::Usage`] for a password that is too short.
 pub fn password_digest(password: &str) -> Result<String, VaultError> {
     if password.chars().count() < PASSWORD_MIN {
-        return Err(VaultError::Usage(format!("the password has fewer than {PASSWORD_MIN} characters")));
+        return Err(VaultError::Usage(format!(
+            "the password has fewer than {PASSWORD_MIN} characters"
+        )));
     }
     let salt: [u8; 16] = seal::suite::random()?;
     let hash = stretch(password.as_bytes(), &salt, COST)?;
@@ -80,18 +82,26 @@ fn stretch(
     let params = argon2::Params::new(memory, passes, 1, Some(32)).map_err(failed)?;
     let argon = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
     let mut out = Zeroizing::new([0; 32]);
-    argon.hash_password_into(password, salt, out.as_mut()).map_err(failed)?;
+    argon
+        .hash_password_into(password, salt, out.as_mut())
+        .map_err(failed)?;
     Ok(out)
 }
 
-/// The parts of a digest made by [`password_digest`]: cost, salt, hash.
-fn parts(digest: &str) -> Option<((u32, u32), Vec<u8>, Vec<u8>)> {
+/// Cost, salt, hash.
+type Parts = ((u32, u32), Vec<u8>, Vec<u8>);
+
+/// The parts of a digest made by [`password_digest`].
+fn parts(digest: &str) -> Option<Parts> {
     let rest = digest.strip_prefix("$argon2id$v=19$m=")?;
     let (memory, rest) = rest.split_once(",t=")?;
     let (passes, rest) = rest.split_once(",p=1$")?;
     let (salt, hash) = rest.split_once('$')?;
     let cost = (memory.parse().ok()?, passes.parse().ok()?);
-    let hash = STANDARD_NO_PAD.decode(hash).ok().filter(|hash| hash.len() == 32)?;
+    let hash = STANDARD_NO_PAD
+        .decode(hash)
+        .ok()
+        .filter(|hash| hash.len() == 32)?;
     Some((cost, STANDARD_NO_PAD.decode(salt).ok()?, hash))
 }
 
@@ -114,16 +124,28 @@ impl Vault {
         if parts(digest).is_none() {
             return Err(VaultError::Usage("this is no digest of a password".to_owned()));
         }
-        let user = User { name: name.to_owned(), role, added_at: self.now() };
+        let user = User {
+            name: name.to_owned(),
+            role,
+            added_at: self.now(),
+        };
         // Held until the person is stored: two at once cannot both find the name free.
         let mut keys = locked(&self.inner.keys);
         if keys.ring().item(CLASS, name).is_some() {
             return Err(VaultError::Exists(format!("there is a user {name} already")));
         }
-        self.inner.act(ActCode::UserAdded, &json!({ "user": user, "actor": actor }))?;
-        let stored = Stored { user: user.clone(), password: digest.to_owned() };
+        self.inner
+            .act(ActCode::UserAdded, &json!({ "user": user, "actor": actor }))?;
+        let stored = Stored {
+            user: user.clone(),
+            password: digest.to_owned(),
+        };
         let bytes = Zeroizing::new(serde_json::to_vec(&stored).unwrap_or_default());
-        keys.append(vec![Record::Item { class: CLASS.to_owned(), name: name.to_owned(), bytes }])?;
+        keys.append(vec![Record::Item {
+            class: CLASS.to_owned(),
+            name: name.to_owned(),
+            bytes,
+        }])?;
         Ok(user)
     }
 
@@ -131,7 +153,11 @@ impl Vault {
     pub fn users(&self) -> Vec<User> {
         let keys = locked(&self.inner.keys);
         let names = keys.ring().item_names(CLASS);
-        names.iter().filter_map(|name| stored(keys.ring().item(CLASS, name)?)).map(|stored| stored.user).collect()
+        names
+            .iter()
+            .filter_map(|name| stored(keys.ring().item(CLASS, name)?))
+            .map(|stored| stored.user)
+            .collect()
     }
 
     /// The person with this name and password. Takes as long for a name that does not exist.
@@ -166,5 +192,37 @@ mod tests {
         assert!(password_digest("too short").is_err());
         assert!(parts("$argon2id$v=19$m=1,t=1,p=1$AA$AA").is_none());
         assert!(parts("plain").is_none());
+    }
+
+    #[test]
+    fn only_the_right_name_with_the_right_password_signs_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let unlock = seal::keyring::Unlock::Passphrase(b"correct");
+        let cost = seal::keyring::PassphraseCost {
+            memory_kib: 64,
+            passes: 1,
+        };
+        let clock: store::ledger::Clock = std::sync::Arc::new(|| Timestamp::from_seconds(1_764_000_000));
+        super::super::create(folder.path(), "us".parse().unwrap(), &unlock, cost, None, clock()).unwrap();
+        let vault = Vault::open(
+            folder.path(),
+            &unlock,
+            super::super::VaultOptions::with_clock(clock),
+        )
+        .unwrap();
+        let digest = password_digest("correct horse").unwrap();
+        let ann = vault.add_user("ann", Role::Officer, &digest, "os:0").unwrap();
+        assert!(matches!(
+            vault.add_user("ann", Role::Auditor, &digest, "os:0"),
+            Err(VaultError::Exists(_))
+        ));
+        assert!(matches!(
+            vault.add_user("bob", Role::Auditor, "plain", "os:0"),
+            Err(VaultError::Usage(_))
+        ));
+        assert_eq!(vault.users(), vec![ann.clone()]);
+        assert_eq!(vault.sign_in("ann", "correct horse").unwrap(), Some(ann));
+        assert_eq!(vault.sign_in("ann", "correct house").unwrap(), None);
+        assert_eq!(vault.sign_in("bob", "correct horse").unwrap(), None);
     }
 }

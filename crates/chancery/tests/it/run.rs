@@ -1,0 +1,210 @@
+//! Running the program in a folder of its own.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub const PASSPHRASE: &str = "a passphrase of the tests";
+
+/// A folder with a data folder `archive` and whatever a test puts there.
+pub struct Place {
+    folder: TempDir,
+}
+
+/// What a run of the program ended with.
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Place {
+    /// Nothing in it but a file with the passphrase.
+    pub fn new() -> Place {
+        let place = Place {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        place.secret("pass.txt", &format!("{PASSPHRASE}\n"));
+        place
+    }
+
+    /// With a data folder in it.
+    pub fn with_archive() -> Place {
+        let place = Place::new();
+        place.run(&["init", "--data", "archive"]).done();
+        place
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// A file that only its owner reads.
+    pub fn secret(&self, name: &str, text: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.write(name, text);
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).unwrap();
+    }
+
+    /// The program, in this folder, with a clean environment and no standard input.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chancery"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it with the passphrase file.
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::of(self.command(arguments).args(["--passphrase-file", "pass.txt"]))
+    }
+
+    /// Runs it on the data folder with the passphrase file.
+    pub fn on(&self, arguments: &[&str]) -> Ran {
+        let mut all = arguments.to_vec();
+        all.extend(["--data", "archive"]);
+        self.run(&all)
+    }
+
+    /// Runs it without a passphrase.
+    pub fn bare(&self, arguments: &[&str]) -> Ran {
+        Ran::of(&mut self.command(arguments))
+    }
+
+    /// Runs it with these bytes on its standard input.
+    pub fn fed(&self, arguments: &[&str], input: &[u8]) -> Ran {
+        let mut command = self.command(arguments);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        Ran::from(child.wait_with_output().unwrap())
+    }
+
+    /// Starts `serve`, and answers once it serves.
+    pub fn serve(&self) -> Serving {
+        let mut command = self.command(&[
+            "serve",
+            "--data",
+            "archive",
+            "--passphrase-file",
+            "pass.txt",
+            "--json",
+        ]);
+        let mut child = command
+            .args(["--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        assert!(line.contains("serving"), "{line}");
+        Serving { child, _out: out }
+    }
+
+    /// Whether any file below `name` holds these bytes.
+    pub fn holds(&self, name: &str, bytes: &[u8]) -> bool {
+        let mut folders = vec![self.path(name)];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.is_file() {
+                    let content = std::fs::read(&path).unwrap();
+                    if content.windows(bytes.len()).any(|window| window == bytes) {
+                        return true;
+                    }
+                }
+            }
+        }
+        false
+    }
+}
+
+impl Ran {
+    fn of(command: &mut Command) -> Ran {
+        Ran::from(command.output().unwrap())
+    }
+
+    fn from(output: std::process::Output) -> Ran {
+        Ran {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// It ended well; its output.
+    pub fn done(self) -> String {
+        assert_eq!(self.code, 0, "{}{}", self.out, self.err);
+        self.out
+    }
+
+    /// It ended with this code and one line that says this.
+    pub fn failed(self, code: i32, says: &str) {
+        assert_eq!(self.code, code, "{}{}", self.out, self.err);
+        assert!(self.err.contains(says), "{:?} should say {says:?}", self.err);
+        assert_eq!(self.err.lines().count(), 1, "{}", self.err);
+    }
+
+    /// Its output is one JSON object, and nothing else was said.
+    pub fn json(&self) -> Value {
+        let value: Value =
+            serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("{}{}", self.out, self.err));
+        assert!(value.is_object());
+        assert_eq!(self.err, "");
+        value
+    }
+}
+
+/// A running `serve`.
+pub struct Serving {
+    child: Child,
+    _out: BufReader<ChildStdout>,
+}
+
+impl Serving {
+    /// Asks it to stop; its exit code.
+    pub fn stop(mut self) -> Option<i32> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap().code()
+    }
+
+    /// Kills it.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whether the folder has no file with this ending.
+pub fn none_ends_with(folder: &Path, ending: &str) -> bool {
+    std::fs::read_dir(folder)
+        .unwrap()
+        .all(|entry| !entry.unwrap().path().to_string_lossy().ends_with(ending))
+}
