@@ -62,7 +62,10 @@ pub struct IntakeArgs {}
 /// # Errors
 /// Standard input is no such socket.
 pub fn intake(_global: &Global, _args: &IntakeArgs) -> Result<u8, Failure> {
-    let control = std::io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from);
+    let control = std::io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .map(UnixStream::from);
     let failed = |error: std::io::Error| Failure::new(MISSING, format!("the intake: {error}"));
     server::intake::run(control.map_err(failed)?).map_err(failed)?;
     Ok(DONE)
@@ -93,15 +96,26 @@ async fn run(global: &Global, args: &ServeArgs, data: &Path, vault: &Arc<Vault>)
     // Before anybody is told that we run: a signal that comes right after must not kill.
     let stopped = stopped()?;
     let actor = owner::actor(rustix::process::getuid());
-    vault.act(ActCode::Started, &json!({ "version": env!("CARGO_PKG_VERSION"), "actor": actor }))?;
+    vault.act(
+        ActCode::Started,
+        &json!({ "version": env!("CARGO_PKG_VERSION"), "actor": actor }),
+    )?;
     let (stop, stopping) = tokio::sync::watch::channel(false);
-    let running = if args.role == ServeRole::All { Some(listen(args, vault, stopping.clone()).await?) } else { None };
-    let upkeep = tokio::spawn(upkeep(vault.clone(), running.as_ref().map(Running::refresher), stopping.clone()));
+    let running = if args.role == ServeRole::All {
+        Some(listen(args, vault, stopping.clone()).await?)
+    } else {
+        None
+    };
+    let upkeep = tokio::spawn(upkeep(
+        vault.clone(),
+        running.as_ref().map(Running::refresher),
+        stopping.clone(),
+    ));
     let fetching = tokio::spawn(server::vault::fetches::run(vault.clone(), stopping));
     let listener = Listener::start(data, vault.clone())?;
     announce(global, data, running.as_ref())?;
     stopped.await;
-    drop(stop.send(true));
+    let _ = stop.send(true);
     listener.close();
     if let Some(running) = running {
         running.ended().await;
@@ -116,13 +130,17 @@ async fn listen(
     vault: &Arc<Vault>,
     mut stopping: watch::Receiver<bool>,
 ) -> Result<Running, Failure> {
-    let program = std::env::current_exe().map_err(|error| Failure::new(IO, format!("finding myself: {error}")))?;
+    let program =
+        std::env::current_exe().map_err(|error| Failure::new(IO, format!("finding myself: {error}")))?;
     let tls = args.tls_cert.clone().zip(args.tls_key.clone());
     let options = ServeOptions {
         listen: args.listen,
         intake_listen: args.intake_listen,
         tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),
-        intake: IntakeStart::Process { program, arguments: vec!["intake".to_owned()] },
+        intake: IntakeStart::Process {
+            program,
+            arguments: vec!["intake".to_owned()],
+        },
         limits: Limits::default(),
     };
     let host = Arc::new(VaultHost::new(vault.clone()));
@@ -130,7 +148,9 @@ async fn listen(
         let _ = stopping.wait_for(|stopping| *stopping).await;
     };
     server::serve(options, host, shutdown).await.map_err(|error| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        let cause = std::error::Error::source(&error)
+            .map(|cause| format!(": {cause}"))
+            .unwrap_or_default();
         Failure::new(MISSING, format!("{error}{cause}"))
     })
 }
@@ -149,7 +169,9 @@ async fn upkeep(
             _ = stopping.changed() => return,
         }
         let asked = vault.clone();
-        let Ok(changes) = tokio::task::spawn_blocking(move || asked.changes()).await else { return };
+        let Ok(changes) = tokio::task::spawn_blocking(move || asked.changes()).await else {
+            return;
+        };
         if changes != known {
             known = changes;
             if let Some(refresh) = &refresh {
@@ -167,7 +189,10 @@ fn announce(global: &Global, data: &Path, running: Option<&Running>) -> Result<(
     }
     let mut words = Words::new();
     match address {
-        Some(address) => words.line(&format!("serving {} at {address}; stop with Ctrl-C", data.display())),
+        Some(address) => words.line(&format!(
+            "serving {} at {address}; stop with Ctrl-C",
+            data.display()
+        )),
         None => words.line(&format!("serving {}; stop with Ctrl-C", data.display())),
     };
     words.print()
@@ -175,7 +200,10 @@ fn announce(global: &Global, data: &Path, running: Option<&Running>) -> Result<(
 
 /// Log lines go to standard error, one each, without content.
 fn logging() {
-    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_ansi(false);
+    let lines = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(false);
     drop(lines.with_max_level(tracing::Level::INFO).try_init());
 }
 

@@ -62,7 +62,8 @@ pub trait Connector: Sync {
     ///
     /// # Errors
     /// Only those of `input` and `sink`; never for what the bytes say.
-    fn parse(&self, input: &mut dyn Input, options: &ParseOptions, sink: &mut dyn Sink) -> io::Result<Report>;
+    fn parse(&self, input: &mut dyn Input, options: &ParseOptions, sink: &mut dyn Sink)
+    -> io::Result<Report>;
 
     /// How many streams a capture has: 1, or 1 and one for each member of a container.
     ///
@@ -82,7 +83,10 @@ pub trait Connector: Sync {
 
     /// The first request for a file that a message names, or how to give up at once.
     fn fetch_first(&self, _fetch: &Fetch, _settings: &Settings) -> FetchStep {
-        FetchStep::GiveUp { state: AttachmentState::Refused, reason: "this connector fetches nothing" }
+        FetchStep::GiveUp {
+            state: AttachmentState::Refused,
+            reason: "this connector fetches nothing",
+        }
     }
 
     /// What to do with the answer to the request before. `step` counts answers from 0; `hash` is the SHA-256 of
@@ -94,7 +98,10 @@ pub trait Connector: Sync {
         _step: u32,
         _answer: &FetchAnswer<'_>,
     ) -> FetchStep {
-        FetchStep::GiveUp { state: AttachmentState::Refused, reason: "this connector fetches nothing" }
+        FetchStep::GiveUp {
+            state: AttachmentState::Refused,
+            reason: "this connector fetches nothing",
+        }
     }
 }
 
@@ -333,7 +340,9 @@ pub struct Fetch {
 
 impl std::fmt::Debug for Fetch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Fetch").field("media_type", &self.media_type).finish_non_exhaustive()
+        f.debug_struct("Fetch")
+            .field("media_type", &self.media_type)
+            .finish_non_exhaustive()
     }
 }
 

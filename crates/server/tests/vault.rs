@@ -1,5 +1,5 @@
 //! The vault: what is captured is understood, shown, exported and proved; nothing more.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![cfg(test)]
 
 use std::io::Cursor;
 use std::path::Path;
@@ -17,12 +17,18 @@ use server::vault::export::Selection;
 use server::vault::{Vault, VaultOptions, create};
 use store::ledger::{Draft, LedgerOptions};
 
-const QUICK: PassphraseCost = PassphraseCost { memory_kib: 64, passes: 1 };
+const QUICK: PassphraseCost = PassphraseCost {
+    memory_kib: 64,
+    passes: 1,
+};
 const NOW: i64 = 1_764_000_000;
 
 fn options() -> VaultOptions {
     let mut options = VaultOptions::with_clock(Arc::new(|| Timestamp::from_seconds(NOW)));
-    options.ledger = LedgerOptions { checkpoint_every: Duration::from_millis(20), ..LedgerOptions::default() };
+    options.ledger = LedgerOptions {
+        checkpoint_every: Duration::from_millis(20),
+        ..LedgerOptions::default()
+    };
     options
 }
 
@@ -46,7 +52,13 @@ fn deliver(vault: &Vault, body: &[u8]) -> Position {
     };
     let mut stream = stream_head(b"{}");
     stream.extend_from_slice(body);
-    let mut sealer = vault.epoch().unwrap().encapsulate().unwrap().sealer(origin, Purpose::Capture).unwrap();
+    let mut sealer = vault
+        .epoch()
+        .unwrap()
+        .encapsulate()
+        .unwrap()
+        .sealer(origin, Purpose::Capture)
+        .unwrap();
     let kind = sealer.seal(&mut stream, true).unwrap();
     vault.ledger().append(vec![Draft { kind, body: stream }]).unwrap()
 }
@@ -84,7 +96,10 @@ fn export(vault: &Vault, selection: &Selection) -> Vec<u8> {
 
 fn verified(vault: &Vault, bundle: &[u8]) -> seal::bundle::Report {
     let key = NoteKey::decode(&vault.public_key()).unwrap();
-    let options = VerifyOptions { key: Some(key), ..VerifyOptions::default() };
+    let options = VerifyOptions {
+        key: Some(key),
+        ..VerifyOptions::default()
+    };
     verify(&mut Cursor::new(bundle), options).unwrap()
 }
 
@@ -96,16 +111,33 @@ fn settle(vault: &Vault) {
 fn a_webhook_is_understood_found_shown_and_proved() {
     let folder = tempfile::tempdir().unwrap();
     let vault = fresh(folder.path());
-    let at = deliver(&vault, delivery(&[text_message("wamid.1", "4915112345", "the dose is 5 mg")]).as_bytes());
+    let at = deliver(
+        &vault,
+        delivery(&[text_message("wamid.1", "4915112345", "the dose is 5 mg")]).as_bytes(),
+    );
     settle(&vault);
     let found = search(&vault, "dose");
     assert_eq!(found.len(), 1);
     assert_eq!(found[0]["id"], format!("{at}.0"));
     assert_eq!(search(&vault, "from:4915112345 mg").len(), 1);
     assert_eq!(search(&vault, "from:nobody mg").len(), 0);
-    let shown = vault.show(MessageId { capture: at, ordinal: 0 }, "test").unwrap();
+    let shown = vault
+        .show(
+            MessageId {
+                capture: at,
+                ordinal: 0,
+            },
+            "test",
+        )
+        .unwrap();
     assert_eq!(shown["record"]["text"], "the dose is 5 mg");
-    let one = export(&vault, &Selection::Ids(vec![MessageId { capture: at, ordinal: 0 }]));
+    let one = export(
+        &vault,
+        &Selection::Ids(vec![MessageId {
+            capture: at,
+            ordinal: 0,
+        }]),
+    );
     let report = verified(&vault, &one);
     assert!(report.origin_proved);
     let all = export(&vault, &Selection::All);
@@ -123,7 +155,13 @@ fn two_people_in_one_delivery_become_parts_and_one_is_exported_alone() {
     let at = deliver(&vault, body.as_bytes());
     settle(&vault);
     assert_eq!(search(&vault, "secret").len(), 2);
-    let bundle = export(&vault, &Selection::Ids(vec![MessageId { capture: at, ordinal: 1 }]));
+    let bundle = export(
+        &vault,
+        &Selection::Ids(vec![MessageId {
+            capture: at,
+            ordinal: 1,
+        }]),
+    );
     verified(&vault, &bundle);
     let text = String::from_utf8_lossy(&bundle);
     assert!(text.contains("second secret"));
@@ -137,18 +175,29 @@ fn two_people_in_one_delivery_become_parts_and_one_is_exported_alone() {
 #[test]
 fn the_same_delivery_in_any_order_and_number_gives_the_same_state() {
     let bodies: Vec<String> = (0..6)
-        .map(|n| delivery(&[text_message(&format!("wamid.{n}"), "4915112345", &format!("text {n}"))]))
+        .map(|n| {
+            delivery(&[text_message(
+                &format!("wamid.{n}"),
+                "4915112345",
+                &format!("text {n}"),
+            )])
+        })
         .collect();
     let mut states = Vec::new();
-    for order in [vec![0, 1, 2, 3, 4, 5], vec![5, 3, 3, 1, 0, 2, 4, 5, 0, 1, 2, 4, 3]] {
+    for order in [
+        vec![0, 1, 2, 3, 4, 5],
+        vec![5, 3, 3, 1, 0, 2, 4, 5, 0, 1, 2, 4, 3],
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let vault = fresh(folder.path());
         for n in order {
             deliver(&vault, bodies[n].as_bytes());
         }
         settle(&vault);
-        let mut state: Vec<String> =
-            search(&vault, "is:any").iter().map(|found| found["record"].to_string()).collect();
+        let mut state: Vec<String> = search(&vault, "is:any")
+            .iter()
+            .map(|found| found["record"].to_string())
+            .collect();
         state.sort();
         states.push(state);
     }
@@ -161,11 +210,18 @@ fn a_rebuild_and_a_reopening_give_the_same_answers_and_write_nothing_twice() {
     let folder = tempfile::tempdir().unwrap();
     let vault = fresh(folder.path());
     for n in 0..5 {
-        deliver(&vault, delivery(&[
-            text_message(&format!("wamid.{n}a"), "4915112345", "left"),
-            text_message(&format!("wamid.{n}b"), &format!("49151{n}"), "right"),
-        ]).as_bytes());
-        deliver(&vault, delivery(&[text_message(&format!("wamid.{n}c"), "4915112345", "alone")]).as_bytes());
+        deliver(
+            &vault,
+            delivery(&[
+                text_message(&format!("wamid.{n}a"), "4915112345", "left"),
+                text_message(&format!("wamid.{n}b"), &format!("49151{n}"), "right"),
+            ])
+            .as_bytes(),
+        );
+        deliver(
+            &vault,
+            delivery(&[text_message(&format!("wamid.{n}c"), "4915112345", "alone")]).as_bytes(),
+        );
     }
     settle(&vault);
     let before = search(&vault, "is:any");
@@ -174,7 +230,10 @@ fn a_rebuild_and_a_reopening_give_the_same_answers_and_write_nothing_twice() {
     let after = search(&vault, "is:any");
     assert_eq!(before.len(), 15);
     let text = |values: &[serde_json::Value]| {
-        values.iter().map(|v| format!("{} {}", v["id"], v["record"])).collect::<Vec<_>>()
+        values
+            .iter()
+            .map(|v| format!("{} {}", v["id"], v["record"]))
+            .collect::<Vec<_>>()
     };
     assert_eq!(text(&before), text(&after));
     // One act for the rebuild, one for the search: no wrap and no part again.
@@ -197,13 +256,20 @@ fn nothing_readable_lies_in_the_data_folder() {
     };
     let mut secrets = connect::Secrets::default();
     for name in ["app-secret", "verify-token"] {
-        secrets.0.insert(name.into(), vec![zeroize::Zeroizing::new(b"CANARY-hook-secret".to_vec())]);
+        secrets.0.insert(
+            name.into(),
+            vec![zeroize::Zeroizing::new(b"CANARY-hook-secret".to_vec())],
+        );
     }
     vault.add_connection(&config, &secrets).unwrap();
-    deliver(&vault, delivery(&[
-        text_message("wamid.CANARY-id", "4915112345777", "CANARY-text"),
-        text_message("wamid.2", "4915100000777", "other"),
-    ]).as_bytes());
+    deliver(
+        &vault,
+        delivery(&[
+            text_message("wamid.CANARY-id", "4915112345777", "CANARY-text"),
+            text_message("wamid.2", "4915100000777", "other"),
+        ])
+        .as_bytes(),
+    );
     settle(&vault);
     assert_eq!(search(&vault, "CANARY-text").len(), 1);
     drop(vault);
@@ -219,7 +285,9 @@ fn nothing_readable_lies_in_the_data_folder() {
             let bytes = std::fs::read(&path).unwrap();
             looked += 1;
             for canary in ["CANARY", "4915112345777", "4915100000777", "Q0FOQVJZ", "correct"] {
-                let found = bytes.windows(canary.len()).any(|window| window == canary.as_bytes());
+                let found = bytes
+                    .windows(canary.len())
+                    .any(|window| window == canary.as_bytes());
                 assert!(!found, "{canary} in {}", path.display());
             }
         }
@@ -228,11 +296,16 @@ fn nothing_readable_lies_in_the_data_folder() {
 }
 
 fn lines(count: usize) -> String {
-    let mut text = String::from("31/01/24, 10:00 - Messages and calls are end-to-end encrypted. No one outside of this chat, not even WhatsApp, can read or listen to them.\n");
+    let mut text = String::from(
+        "31/01/24, 10:00 - Messages and calls are end-to-end encrypted. No one outside of this chat, not even WhatsApp, can read or listen to them.\n",
+    );
     for n in 0..count {
         let (minute, day) = (n % 60, 1 + (n / 600) % 28);
         let who = ["Ann Ames", "Bo Berg", "+49 151 2345678"][n % 3];
-        text += &format!("{day:02}/02/24, {:02}:{minute:02} - {who}: message number {n} canary{n}x\n", 8 + n / 60 % 10);
+        text += &format!(
+            "{day:02}/02/24, {:02}:{minute:02} - {who}: message number {n} canary{n}x\n",
+            8 + n / 60 % 10
+        );
     }
     text
 }
@@ -247,7 +320,9 @@ fn import(vault: &Vault, text: &[u8], name: &str) -> server::vault::import::Impo
         actor: "test".into(),
         ..Default::default()
     };
-    vault.import(&mut Cursor::new(text.to_vec()), &options, &mut |_, _| {}).unwrap()
+    vault
+        .import(&mut Cursor::new(text.to_vec()), &options, &mut |_, _| {})
+        .unwrap()
 }
 
 #[test]
@@ -256,7 +331,10 @@ fn one_message_of_a_10000_message_export_is_proved_alone_and_opens_nothing_else(
     let vault = fresh(folder.path());
     let text = lines(10_000);
     let imported = import(&vault, text.as_bytes(), "WhatsApp Chat with Ann Ames.txt");
-    assert_eq!((imported.messages, imported.new_messages, imported.problems), (10_001, 10_001, 0));
+    assert_eq!(
+        (imported.messages, imported.new_messages, imported.problems),
+        (10_001, 10_001, 0)
+    );
     let found = search(&vault, "canary5000x");
     assert_eq!(found.len(), 1);
     let id: MessageId = found[0]["id"].as_str().unwrap().parse().unwrap();
@@ -284,10 +362,16 @@ fn the_same_export_again_adds_nothing_and_a_longer_one_only_what_is_new() {
     let first = import(&vault, text.as_bytes(), name);
     assert!(first.captured);
     let again = import(&vault, text.as_bytes(), name);
-    assert_eq!((again.captured, again.capture, again.duplicates), (false, first.capture, 501));
+    assert_eq!(
+        (again.captured, again.capture, again.duplicates),
+        (false, first.capture, 501)
+    );
     let longer = lines(700).replace("message number 41 canary41x", "message number 41 was never this");
     let more = import(&vault, longer.as_bytes(), name);
-    assert_eq!((more.captured, more.messages, more.duplicates, more.new_messages), (true, 701, 500, 201));
+    assert_eq!(
+        (more.captured, more.messages, more.duplicates, more.new_messages),
+        (true, 701, 500, 201)
+    );
     assert_eq!(more.changed.len(), 1);
     let found = search(&vault, "was never this");
     assert_eq!(found[0]["id"].as_str().unwrap(), more.changed[0].0);

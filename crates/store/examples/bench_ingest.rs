@@ -5,7 +5,12 @@
 //! transaction for all who wait. *Ours*: each writer seals its message to the epoch's public key and appends it.
 //!
 //! Rounds alternate, because disk and neighbours change from minute to minute; the median of the ratios counts.
-#![expect(clippy::print_stdout, clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark prints, and stops at the first surprise")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a benchmark prints, and stops at the first surprise"
+)]
 
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -26,7 +31,10 @@ const ROUND: Duration = Duration::from_millis(2500);
 fn main() {
     let rounds: usize = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(5);
     let folder = std::env::args().nth(2).unwrap_or_else(|| ".".to_owned());
-    println!("{:<8} {:>14} {:>14} {:>14} {:>10} {:>10}", "writers", "bare/s", "chancery/s", "sqlite/s", "of bare", "of sqlite");
+    println!(
+        "{:<8} {:>14} {:>14} {:>14} {:>10} {:>10}",
+        "writers", "bare/s", "chancery/s", "sqlite/s", "of bare", "of sqlite"
+    );
     for writers in [64, 512] {
         let mut rows = Vec::new();
         for _ in 0..rounds {
@@ -82,22 +90,29 @@ struct Grouping {
 }
 
 fn grouped(writers: usize, mut commit: impl FnMut(&[Waiting]) + Send) -> f64 {
-    let grouping = Grouping { queue: Mutex::new((Vec::new(), false)), arrived: Condvar::new() };
+    let grouping = Grouping {
+        queue: Mutex::new((Vec::new(), false)),
+        arrived: Condvar::new(),
+    };
     let message = vec![7u8; MESSAGE_BYTES];
     std::thread::scope(|scope| {
         let g = &grouping;
-        let committer = scope.spawn(move || loop {
-            let mut queue = g.queue.lock().unwrap();
-            while queue.0.is_empty() && !queue.1 {
-                queue = g.arrived.wait(queue).unwrap();
+        let committer = scope.spawn(move || {
+            loop {
+                let mut queue = g.queue.lock().unwrap();
+                while queue.0.is_empty() && !queue.1 {
+                    queue = g.arrived.wait(queue).unwrap();
+                }
+                let taken = std::mem::take(&mut queue.0);
+                drop(queue);
+                if taken.is_empty() {
+                    return;
+                }
+                commit(&taken);
+                taken.iter().for_each(|(_, answer)| {
+                    let _ = answer.send(());
+                });
             }
-            let taken = std::mem::take(&mut queue.0);
-            drop(queue);
-            if taken.is_empty() {
-                return;
-            }
-            commit(&taken);
-            taken.iter().for_each(|(_, answer)| drop(answer.send(())));
         });
         let rate = rate(writers, |_| {
             let (send, receive) = mpsc::sync_channel(1);
@@ -123,7 +138,9 @@ fn bare(path: &Path, writers: usize) -> f64 {
     let mut buffer = Vec::new();
     grouped(writers, move |taken| {
         buffer.clear();
-        taken.iter().for_each(|(message, _)| buffer.extend_from_slice(message));
+        taken
+            .iter()
+            .for_each(|(message, _)| buffer.extend_from_slice(message));
         if at + buffer.len() as u64 > 512 << 20 {
             at = 0;
         }
@@ -137,10 +154,13 @@ fn sqlite(path: &Path, writers: usize) -> f64 {
     let db = rusqlite::Connection::open(path).unwrap();
     db.pragma_update(None, "journal_mode", "WAL").unwrap();
     db.pragma_update(None, "synchronous", "FULL").unwrap();
-    db.execute_batch("CREATE TABLE message (id INTEGER PRIMARY KEY, body BLOB NOT NULL)").unwrap();
+    db.execute_batch("CREATE TABLE message (id INTEGER PRIMARY KEY, body BLOB NOT NULL)")
+        .unwrap();
     grouped(writers, move |taken| {
         db.execute_batch("BEGIN").unwrap();
-        let mut insert = db.prepare_cached("INSERT INTO message (body) VALUES (?1)").unwrap();
+        let mut insert = db
+            .prepare_cached("INSERT INTO message (body) VALUES (?1)")
+            .unwrap();
         for (message, _) in taken {
             insert.execute([message]).unwrap();
         }
@@ -154,14 +174,19 @@ fn ours(folder: &Path, writers: usize) -> f64 {
     Ledger::create(folder).unwrap();
     let key = SigningKey::from_seed(&Key::from_bytes([5; 32])).unwrap();
     let clock = Arc::new(|| {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let since = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap();
         Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap())
     });
     let zone: model::ZoneId = "us".parse().unwrap();
     let options = LedgerOptions::default();
     let (ledger, _) = Ledger::open(folder, zone.clone(), key, "bench".into(), options, clock).unwrap();
     let scalar = EcdhPrivate::generate().unwrap().scalar().unwrap();
-    let public = EpochPrivate::from_scalar(zone, 1, &scalar).unwrap().public().unwrap();
+    let public = EpochPrivate::from_scalar(zone, 1, &scalar)
+        .unwrap()
+        .public()
+        .unwrap();
     let encapsulation = public.encapsulate().unwrap();
     let origin = Origin {
         connection: "bench".parse().unwrap(),

@@ -1,5 +1,5 @@
 //! The ledger on disk: what survives, what is noticed, what is refused.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![cfg(test)]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -326,4 +326,31 @@ fn a_log_of_more_than_256_batches_verifies_and_reopens() {
     ledger.flush().unwrap();
     drop(ledger);
     assert_eq!(check(folder.path(), None).batches, 301);
+}
+
+#[test]
+fn one_altered_entry_is_named_and_those_after_it_are_still_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    Ledger::create(folder.path()).unwrap();
+    let (ledger, _) = open(folder.path()).unwrap();
+    for text in ["first", "second", "third"] {
+        ledger.append(vec![act(text)]).unwrap();
+        ledger.flush().unwrap();
+    }
+    drop(ledger);
+    let path = folder.path().join("segments/000000000000.seg");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let second = bytes.windows(6).position(|window| window == b"second").unwrap();
+    bytes[second] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let checked = check(folder.path(), None);
+    assert_eq!(checked.entries, 3);
+    assert!(
+        checked
+            .findings
+            .iter()
+            .all(|finding| finding.place.contains("1 to 1")),
+        "{:?}",
+        checked.findings
+    );
 }

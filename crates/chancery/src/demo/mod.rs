@@ -57,12 +57,17 @@ pub fn demo(_global: &Global, args: &DemoArgs) -> Result<u8, Failure> {
     }
     demo.last_words(address)?;
     // Ctrl-C reaches the server too: it ends, and then so do we.
-    server.wait().map_err(|error| Failure::new(IO, format!("waiting for the server: {error}")))?;
+    server
+        .wait()
+        .map_err(|error| Failure::new(IO, format!("waiting for the server: {error}")))?;
     Ok(DONE)
 }
 
 fn stop(server: &mut Child) {
-    if let Some(pid) = i32::try_from(server.id()).ok().and_then(rustix::process::Pid::from_raw) {
+    if let Some(pid) = i32::try_from(server.id())
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+    {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
     }
     let _ = server.wait();
@@ -78,14 +83,23 @@ impl Demo {
         let verifier = program.with_file_name("chancery-verify");
         if !verifier.exists() {
             let advice = "build it beside this program: cargo build --release -p chancery-verify";
-            return Err(Failure::new(MISSING, format!("{} is missing; {advice}", verifier.display())));
+            return Err(Failure::new(
+                MISSING,
+                format!("{} is missing; {advice}", verifier.display()),
+            ));
         }
         let folder = tempfile::Builder::new().prefix("chancery-demo-").tempdir();
         let folder = folder.map_err(failed("making a temporary folder"))?.keep();
         let passphrase = folder.join("passphrase");
         let random: [u8; 16] = seal::suite::random().map_err(|error| Failure::new(IO, error.to_string()))?;
         write_secret(&passphrase, &seal::suite::hex(&random))?;
-        Ok(Demo { program, verifier, data: folder.join("data"), folder, passphrase })
+        Ok(Demo {
+            program,
+            verifier,
+            data: folder.join("data"),
+            folder,
+            passphrase,
+        })
     }
 
     fn say(&self, text: &str) -> Result<(), Failure> {
@@ -95,7 +109,11 @@ impl Demo {
     /// A command as it would be typed, for showing.
     fn typed(&self, arguments: &[&str]) -> String {
         let quote = |argument: &&str| {
-            if argument.contains([' ', '"']) { format!("'{argument}'") } else { (*argument).to_owned() }
+            if argument.contains([' ', '"']) {
+                format!("'{argument}'")
+            } else {
+                (*argument).to_owned()
+            }
         };
         arguments.iter().map(quote).collect::<Vec<_>>().join(" ")
     }
@@ -132,8 +150,15 @@ impl Demo {
         if output.status.success() {
             return Ok(output);
         }
-        let code = output.status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(IO);
-        Err(Failure::new(code, format!("`chancery {}` did not succeed", self.typed(arguments))))
+        let code = output
+            .status
+            .code()
+            .and_then(|code| u8::try_from(code).ok())
+            .unwrap_or(IO);
+        Err(Failure::new(
+            code,
+            format!("`chancery {}` did not succeed", self.typed(arguments)),
+        ))
     }
 
     /// A command's answer as JSON, not shown.
@@ -149,12 +174,18 @@ impl Demo {
             .output()
             .map_err(failed("starting a command"))?;
         let text = String::from_utf8_lossy(&output.stdout);
-        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+        Ok(text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect())
     }
 
     fn verify(&self, arguments: &[&str]) -> Result<Output, Failure> {
         self.say(&format!("\n$ chancery-verify {}", self.typed(arguments)))?;
-        let output = Command::new(&self.verifier).args(arguments).current_dir(&self.folder).output();
+        let output = Command::new(&self.verifier)
+            .args(arguments)
+            .current_dir(&self.folder)
+            .output();
         let output = output.map_err(failed("starting the verifier"))?;
         self.print(&output)?;
         Ok(output)
@@ -166,21 +197,40 @@ impl Demo {
 
     fn set_up(&self) -> Result<(), Failure> {
         self.say("\n1. A data folder, with its keys sealed by a passphrase.")?;
-        self.must(&["init", "--zone", "us", "--key-copy", &self.path("second-copy-of-keys")])?;
+        self.must(&[
+            "init",
+            "--zone",
+            "us",
+            "--key-copy",
+            &self.path("second-copy-of-keys"),
+        ])?;
         self.say("\n2. A connection for the clinic's WhatsApp number. Its secrets come from files.")?;
         let platform = Platform::invented()?;
         write_secret(&self.folder.join("app-secret"), platform.app_secret())?;
         write_secret(&self.folder.join("verify-token"), platform.verify_token())?;
         let app_secret = format!("app-secret={}", self.path("app-secret"));
         let token = format!("verify-token={}", self.path("verify-token"));
-        let add = ["connection", "add", "whatsapp-cloud", "clinic", "--secret", &app_secret, "--secret", &token];
+        let add = [
+            "connection",
+            "add",
+            "whatsapp-cloud",
+            "clinic",
+            "--secret",
+            &app_secret,
+            "--secret",
+            &token,
+        ];
         self.must(&add).map(drop)
     }
 
     /// Starts the server; another port is taken when the wanted one is in use.
     fn serve(&self, wanted: SocketAddr) -> Result<(Child, SocketAddr), Failure> {
         let free = std::net::TcpListener::bind(wanted).is_ok();
-        let listen = if free { wanted } else { SocketAddr::new(wanted.ip(), 0) };
+        let listen = if free {
+            wanted
+        } else {
+            SocketAddr::new(wanted.ip(), 0)
+        };
         self.say(&format!("\n3. The server.\n\n$ chancery serve --listen {listen}"))?;
         let mut child = Command::new(&self.program)
             .args(["serve", "--json", "--listen", &listen.to_string(), "--data"])
@@ -193,15 +243,25 @@ impl Demo {
             .map_err(failed("starting the server"))?;
         let mut line = String::new();
         if let Some(out) = child.stdout.take() {
-            BufReader::new(out).read_line(&mut line).map_err(failed("listening to the server"))?;
+            BufReader::new(out)
+                .read_line(&mut line)
+                .map_err(failed("listening to the server"))?;
         }
         let said: Option<Value> = serde_json::from_str(&line).ok();
-        let address = said.as_ref().and_then(|said| said.get("listen")?.as_str()?.parse().ok());
+        let address = said
+            .as_ref()
+            .and_then(|said| said.get("listen")?.as_str()?.parse().ok());
         let Some(address) = address else {
             stop(&mut child);
-            return Err(Failure::new(MISSING, "the server did not start; see the line above"));
+            return Err(Failure::new(
+                MISSING,
+                "the server did not start; see the line above",
+            ));
         };
-        self.say(&format!("  listening at http://localhost:{}", SocketAddr::port(&address)))?;
+        self.say(&format!(
+            "  listening at http://localhost:{}",
+            SocketAddr::port(&address)
+        ))?;
         Ok((child, address))
     }
 
@@ -223,16 +283,29 @@ impl Demo {
         for body in samples::WEBHOOKS {
             let status = platform.deliver(address, "clinic", body)?;
             if status != 200 {
-                return Err(Failure::new(BAD_DATA, format!("a webhook was answered with {status}")));
+                return Err(Failure::new(
+                    BAD_DATA,
+                    format!("a webhook was answered with {status}"),
+                ));
             }
             answered += 1;
         }
         self.say(&format!("  POST /in/clinic   {answered} deliveries, each 200"))?;
-        let again = samples::WEBHOOKS.first().map_or(Ok(0), |body| platform.deliver(address, "clinic", body))?;
-        self.say(&format!("  POST /in/clinic   the first one again, as platforms do: {again}, kept once as a message"))?;
+        let again = samples::WEBHOOKS
+            .first()
+            .map_or(Ok(0), |body| platform.deliver(address, "clinic", body))?;
+        self.say(&format!(
+            "  POST /in/clinic   the first one again, as platforms do: {again}, kept once as a message"
+        ))?;
         let forged = platform.forge(address, "clinic", samples::FORGED)?;
-        self.say(&format!("  POST /in/clinic   with a forged signature: {forged}, counted, nothing kept"))?;
-        if forged == 401 { Ok(()) } else { Err(Failure::new(DOES_NOT_HOLD, "a forged delivery was not refused")) }
+        self.say(&format!(
+            "  POST /in/clinic   with a forged signature: {forged}, counted, nothing kept"
+        ))?;
+        if forged == 401 {
+            Ok(())
+        } else {
+            Err(Failure::new(DOES_NOT_HOLD, "a forged delivery was not refused"))
+        }
     }
 
     fn import(&self) -> Result<(), Failure> {
@@ -241,7 +314,13 @@ impl Demo {
             let path = self.folder.join(name);
             std::fs::write(&path, bytes).map_err(failed("writing a sample"))?;
             let path = path.display().to_string();
-            self.must(&["import", "whatsapp-export", &path, "--zone-of-phone", "America/New_York"])?;
+            self.must(&[
+                "import",
+                "whatsapp-export",
+                &path,
+                "--zone-of-phone",
+                "America/New_York",
+            ])?;
         }
         Ok(())
     }
@@ -250,7 +329,9 @@ impl Demo {
         self.say("\n6. Found again. Every search and every look is an entry in the same record.")?;
         self.must(&["search", "from:15550101001 tablets"])?;
         let found = self.ask(&["search", "from:15550101001 tablets"])?;
-        let id = found.iter().find_map(|line| line.get("id")?.as_str().map(str::to_owned));
+        let id = found
+            .iter()
+            .find_map(|line| line.get("id")?.as_str().map(str::to_owned));
         let id = id.ok_or_else(|| Failure::new(DOES_NOT_HOLD, "the sample message was not found"))?;
         self.must(&["show", &id])?;
         Ok(id)
@@ -258,7 +339,11 @@ impl Demo {
 
     fn prove(&self, id: &str) -> Result<(), Failure> {
         self.say("\n7. A checkpoint is handed to somebody outside; then one message alone and everything together are proved\n   by a program that needs neither this server nor its goodwill.")?;
-        let (checkpoint, one, all) = (self.path("checkpoint"), self.path("one.zip"), self.path("all.zip"));
+        let (checkpoint, one, all) = (
+            self.path("checkpoint"),
+            self.path("one.zip"),
+            self.path("all.zip"),
+        );
         let key = self.data.join("zone.pub").display().to_string();
         self.must(&["checkpoint", "--out", &checkpoint])?;
         self.must(&["export", "--id", id, "--out", &one])?;
@@ -290,12 +375,19 @@ impl Demo {
             .map_err(failed("starting a command"))?;
         self.print(&verified)?;
         let both = caught.status.code() == Some(1) && verified.status.code() == Some(1);
-        if both { Ok(()) } else { Err(Failure::new(DOES_NOT_HOLD, "an altered copy was not caught")) }
+        if both {
+            Ok(())
+        } else {
+            Err(Failure::new(DOES_NOT_HOLD, "an altered copy was not caught"))
+        }
     }
 
     fn last_words(&self, address: SocketAddr) -> Result<(), Failure> {
-        let options =
-            format!("--data {} --passphrase-file {}", self.data.display(), self.passphrase.display());
+        let options = format!(
+            "--data {} --passphrase-file {}",
+            self.data.display(),
+            self.passphrase.display()
+        );
         let program = self.program.display();
         self.say(&format!(
             "\nThe instance stays up until Ctrl-C. Everything it made is in {folder}\n\
@@ -322,7 +414,10 @@ impl Demo {
 fn write_secret(path: &Path, text: &str) -> Result<(), Failure> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
-    options.open(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed("writing a secret"))
+    options
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(failed("writing a secret"))
 }
 
 fn read_text(path: &Path) -> Result<String, Failure> {

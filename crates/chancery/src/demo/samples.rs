@@ -30,5 +30,8 @@ pub const EXPORTS: &[(&str, &[u8])] = &[
         "WhatsApp Chat - Jonas Brandt.zip",
         include_bytes!("../../samples/WhatsApp Chat - Jonas Brandt.zip"),
     ),
-    ("与李伟的 WhatsApp 聊天.txt", include_bytes!("../../samples/与李伟的 WhatsApp 聊天.txt")),
+    (
+        "与李伟的 WhatsApp 聊天.txt",
+        include_bytes!("../../samples/与李伟的 WhatsApp 聊天.txt"),
+    ),
 ];

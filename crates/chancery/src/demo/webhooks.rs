@@ -26,12 +26,18 @@ impl Platform {
     pub fn invented() -> Result<Platform, Failure> {
         let random = || seal::suite::random::<16>().map(|bytes| hex(&bytes));
         let failed = |error: seal::SealError| Failure::new(IO, error.to_string());
-        Ok(Platform::new(random().map_err(failed)?, random().map_err(failed)?))
+        Ok(Platform::new(
+            random().map_err(failed)?,
+            random().map_err(failed)?,
+        ))
     }
 
     /// With these secrets; an app secret has 32 characters.
     pub fn new(app_secret: String, verify_token: String) -> Platform {
-        Platform { app_secret, verify_token }
+        Platform {
+            app_secret,
+            verify_token,
+        }
     }
 
     /// Signs deliveries.
@@ -46,7 +52,9 @@ impl Platform {
 
     fn signature(&self, body: &[u8]) -> String {
         let mut key = [0; 32];
-        key.iter_mut().zip(self.app_secret.bytes()).for_each(|(to, from)| *to = from);
+        key.iter_mut()
+            .zip(self.app_secret.bytes())
+            .for_each(|(to, from)| *to = from);
         format!("sha256={}", hex(&mac(&Key::from_bytes(key), &[body])))
     }
 
@@ -62,7 +70,11 @@ impl Platform {
         let request = format!("GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
         let answer = exchange(address, request.as_bytes())?;
         let echoed = answer.starts_with("HTTP/1.1 200") && answer.ends_with("1158201444");
-        Ok(if echoed { "the challenge came back" } else { "the challenge did not come back" })
+        Ok(if echoed {
+            "the challenge came back"
+        } else {
+            "the challenge did not come back"
+        })
     }
 
     /// Delivers a body with its true signature; answers the status.

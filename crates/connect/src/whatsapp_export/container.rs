@@ -94,7 +94,9 @@ pub fn streams(input: &mut dyn Input) -> io::Result<u32> {
 /// Those of the input.
 pub fn open_stream(mut input: Box<dyn Input>, stream: u32) -> io::Result<Box<dyn Read + Send>> {
     let archive = Archive::read(&mut *input)?;
-    let place = stream.checked_sub(1).and_then(|place| usize::try_from(place).ok());
+    let place = stream
+        .checked_sub(1)
+        .and_then(|place| usize::try_from(place).ok());
     match place.and_then(|place| archive.members.get(place)) {
         Some(member) if member.refusal.is_none() => Ok(Box::new(member.open(input)?)),
         _ => Ok(Box::new(io::empty())),
@@ -220,7 +222,10 @@ fn find_chat(input: &mut dyn Input, archive: &Archive) -> io::Result<(Option<Cha
         let name = member.base_name();
         let named = name == "_chat.txt" || title::from_file_name(name).is_some();
         let mut first = Vec::new();
-        member.open(&mut *input)?.take(LOOKED_AT).read_to_end(&mut first)?;
+        member
+            .open(&mut *input)?
+            .take(LOOKED_AT)
+            .read_to_end(&mut first)?;
         let encoding = Encoding::of(&first);
         let headers = count_headers(&first, encoding)?;
         if headers == 0 {

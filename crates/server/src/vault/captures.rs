@@ -47,7 +47,10 @@ impl Descriptor {
         connect::ParseOptions {
             file_name: self.file_name.clone(),
             custodian: self.custodian.clone(),
-            zone_of_phone: self.zone_of_phone.as_ref().and_then(|zone| jiff::tz::TimeZone::get(zone).ok()),
+            zone_of_phone: self
+                .zone_of_phone
+                .as_ref()
+                .and_then(|zone| jiff::tz::TimeZone::get(zone).ok()),
             date_order: self.date_order,
         }
     }
@@ -60,7 +63,10 @@ pub fn sealing(entry: &StoredEntry) -> Result<&Sealing, StoreError> {
         Kind::Outside(outside) => Ok(&outside.sealing),
         other => {
             let detail = format!("is a {}, not a capture", other.name());
-            Err(StoreError::damaged(format!("entry {}", entry.header.position), detail))
+            Err(StoreError::damaged(
+                format!("entry {}", entry.header.position),
+                detail,
+            ))
         }
     }
 }
@@ -81,7 +87,11 @@ impl Inner {
             if let Kind::Wrap(wrap) = &entry.header.kind
                 && let Some(joint) = self.joint_key(&wrap.keys)?
             {
-                return Ok(Some(seal::wrap::unwrap(&joint, &wrap.wrapped_key, &sealing.commitment)?));
+                return Ok(Some(seal::wrap::unwrap(
+                    &joint,
+                    &wrap.wrapped_key,
+                    &sealing.commitment,
+                )?));
             }
         }
         match self.epoch_private(sealing.epoch)? {
@@ -93,9 +103,13 @@ impl Inner {
     /// The key that secrets give together; none when one of them is gone.
     pub fn joint_key(&self, ids: &[model::KeyId]) -> Result<Option<Key>, VaultError> {
         let keys = locked(&self.keys);
-        let secrets: Option<Vec<_>> =
-            ids.iter().map(|id| keys.ring().secret(*id).map(|secret| (*id, secret.clone()))).collect();
-        Ok(secrets.map(|secrets| seal::wrap::joint_key(&secrets)).transpose()?)
+        let secrets: Option<Vec<_>> = ids
+            .iter()
+            .map(|id| keys.ring().secret(*id).map(|secret| (*id, secret.clone())))
+            .collect();
+        Ok(secrets
+            .map(|secrets| seal::wrap::joint_key(&secrets))
+            .transpose()?)
     }
 }
 
@@ -135,7 +149,9 @@ impl CaptureReader {
         reader.read_exact(&mut length).map_err(VaultError::Capture)?;
         let length = u32::from_be_bytes(length) as usize;
         if length > CHUNK_BYTES {
-            return Err(VaultError::BadData("a capture's descriptor is too long".to_owned()));
+            return Err(VaultError::BadData(
+                "a capture's descriptor is too long".to_owned(),
+            ));
         }
         let mut descriptor = vec![0; length];
         reader.read_exact(&mut descriptor).map_err(VaultError::Capture)?;
@@ -165,8 +181,14 @@ impl CaptureReader {
         let entry = self.inner.must_entry(position).map_err(io::Error::other)?;
         let sealing = sealing(&entry).map_err(io::Error::other)?;
         self.open = None;
-        open_chunk(&self.inner.file.zone, sealing, &self.key, &entry.body, &mut self.plain)
-            .map_err(io::Error::other)?;
+        open_chunk(
+            &self.inner.file.zone,
+            sealing,
+            &self.key,
+            &entry.body,
+            &mut self.plain,
+        )
+        .map_err(io::Error::other)?;
         self.open = Some(index);
         Ok(())
     }

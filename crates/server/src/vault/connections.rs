@@ -65,7 +65,10 @@ impl Vault {
 
     /// A connection's secrets, for the intake.
     pub fn connection_secrets(&self, id: &ConnectionId) -> Secrets {
-        self.inner.connection(id.as_str()).map(|(_, secrets)| secrets).unwrap_or_default()
+        self.inner
+            .connection(id.as_str())
+            .map(|(_, secrets)| secrets)
+            .unwrap_or_default()
     }
 
     /// Looks whether a connection can work.
@@ -73,8 +76,10 @@ impl Vault {
     /// # Errors
     /// [`VaultError::NotFound`].
     pub fn test_connection(&self, id: &str) -> Result<Vec<TestResult>, VaultError> {
-        let (config, secrets) =
-            self.inner.connection(id).ok_or_else(|| VaultError::NotFound(format!("connection {id}")))?;
+        let (config, secrets) = self
+            .inner
+            .connection(id)
+            .ok_or_else(|| VaultError::NotFound(format!("connection {id}")))?;
         let Some(connector) = connect::find(&config.connector) else {
             return Err(VaultError::NotFound(format!("connector {}", config.connector)));
         };
@@ -94,29 +99,50 @@ impl Vault {
 }
 
 fn check_secrets(connector: &dyn Connector, secrets: &Secrets) -> Vec<TestResult> {
-    let Door::Webhook { required, optional, .. } = connector.door() else { return Vec::new() };
+    let Door::Webhook {
+        required, optional, ..
+    } = connector.door()
+    else {
+        return Vec::new();
+    };
     let one = |name: &connect::SecretName, must: bool| {
         let present = secrets.all(name.name).iter().any(|value| !value.is_empty());
         TestResult {
             check: format!("secret {}", name.name),
             ok: present || !must,
-            detail: if present { "present".to_owned() } else { name.help.to_owned() },
+            detail: if present {
+                "present".to_owned()
+            } else {
+                name.help.to_owned()
+            },
         }
     };
     let required = required.iter().map(|name| one(name, true));
-    required.chain(optional.iter().map(|name| one(name, false))).collect()
+    required
+        .chain(optional.iter().map(|name| one(name, false)))
+        .collect()
 }
 
 fn check_new(config: &ConnectionConfig, secrets: &Secrets) -> Result<(), VaultError> {
     let Some(connector) = connect::find(&config.connector) else {
-        let known: Vec<&str> = connect::CONNECTORS.iter().map(|connector| connector.id()).collect();
+        let known: Vec<&str> = connect::CONNECTORS
+            .iter()
+            .map(|connector| connector.id())
+            .collect();
         return Err(VaultError::Usage(format!(
             "no connector {}; there are: {}",
             config.connector,
             known.join(", ")
         )));
     };
-    let Door::Webhook { required, optional, settings } = connector.door() else { return Ok(()) };
+    let Door::Webhook {
+        required,
+        optional,
+        settings,
+    } = connector.door()
+    else {
+        return Ok(());
+    };
     for name in required {
         let values = secrets.all(name.name);
         if values.is_empty() || values.iter().any(|value| value.is_empty()) {
@@ -128,14 +154,20 @@ fn check_new(config: &ConnectionConfig, secrets: &Secrets) -> Result<(), VaultEr
     }
     for name in secrets.0.keys() {
         if !required.iter().chain(optional).any(|known| known.name == name) {
-            return Err(VaultError::Usage(format!("{} has no secret {name}", config.connector)));
+            return Err(VaultError::Usage(format!(
+                "{} has no secret {name}",
+                config.connector
+            )));
         }
     }
     for name in config.settings.keys() {
         if !settings.iter().any(|(known, _)| known == name) {
             let known: Vec<&str> = settings.iter().map(|(name, _)| *name).collect();
             let known = known.join(", ");
-            return Err(VaultError::Usage(format!("{} has no setting {name}; there are: {known}", config.connector)));
+            return Err(VaultError::Usage(format!(
+                "{} has no setting {name}; there are: {known}",
+                config.connector
+            )));
         }
     }
     Ok(())
@@ -145,13 +177,22 @@ impl Inner {
     pub fn add_connection(&self, config: &ConnectionConfig, secrets: &Secrets) -> Result<(), VaultError> {
         check_new(config, secrets)?;
         let exists = self.connection(config.id.as_str()).is_some();
-        let encode = |values: &Vec<Zeroizing<Vec<u8>>>| values.iter().map(|value| STANDARD.encode(value)).collect();
+        let encode =
+            |values: &Vec<Zeroizing<Vec<u8>>>| values.iter().map(|value| STANDARD.encode(value)).collect();
         let stored = Stored {
             config: config.clone(),
-            secrets: secrets.0.iter().map(|(name, values)| (name.clone(), encode(values))).collect(),
+            secrets: secrets
+                .0
+                .iter()
+                .map(|(name, values)| (name.clone(), encode(values)))
+                .collect(),
         };
         let bytes = Zeroizing::new(serde_json::to_vec(&stored).unwrap_or_default());
-        let code = if exists { ActCode::ConnectionChanged } else { ActCode::ConnectionAdded };
+        let code = if exists {
+            ActCode::ConnectionChanged
+        } else {
+            ActCode::ConnectionAdded
+        };
         self.act(code, &serde_json::json!({ "connection": config }))?;
         let (class, name) = (CLASS.to_owned(), config.id.to_string());
         locked(&self.keys).append(vec![Record::Item { class, name, bytes }])?;
@@ -161,16 +202,28 @@ impl Inner {
 
     pub fn connections(&self) -> Vec<ConnectionConfig> {
         let names = locked(&self.keys).ring().item_names(CLASS);
-        names.iter().filter_map(|name| self.connection(name)).map(|(config, _)| config).collect()
+        names
+            .iter()
+            .filter_map(|name| self.connection(name))
+            .map(|(config, _)| config)
+            .collect()
     }
 
     pub fn connection(&self, id: &str) -> Option<(ConnectionConfig, Secrets)> {
         let keys = locked(&self.keys);
         let stored: Stored = serde_json::from_slice(keys.ring().item(CLASS, id)?).ok()?;
         let decode = |values: &Vec<String>| {
-            values.iter().filter_map(|value| STANDARD.decode(value).ok()).map(Zeroizing::new).collect()
+            values
+                .iter()
+                .filter_map(|value| STANDARD.decode(value).ok())
+                .map(Zeroizing::new)
+                .collect()
         };
-        let secrets = stored.secrets.iter().map(|(name, values)| (name.clone(), decode(values))).collect();
+        let secrets = stored
+            .secrets
+            .iter()
+            .map(|(name, values)| (name.clone(), decode(values)))
+            .collect();
         Some((stored.config, Secrets(secrets)))
     }
 }

@@ -21,7 +21,11 @@ pub struct Existing {
 impl Existing {
     /// Reads the items of the parts at these positions.
     pub fn read(inner: &Arc<Inner>, positions: &[Position]) -> Result<Existing, VaultError> {
-        let mut existing = Existing { parts: Vec::new(), places: Vec::new(), keys: Vec::new() };
+        let mut existing = Existing {
+            parts: Vec::new(),
+            places: Vec::new(),
+            keys: Vec::new(),
+        };
         for (index, at) in (0..).zip(positions) {
             let entry = inner.must_entry(*at)?;
             let Kind::Part(part) = &entry.header.kind else {
@@ -59,8 +63,12 @@ impl Existing {
 
     /// Part, item and the item's key of a record; none when its key is destroyed or no part says it.
     pub fn find(&self, ordinal: u32) -> Result<Option<(Position, u32, Key)>, VaultError> {
-        let Some((part, item)) = self.places.get(ordinal as usize).copied().flatten() else { return Ok(None) };
-        let Some((at, Some(key))) = self.parts.get(part as usize) else { return Ok(None) };
+        let Some((part, item)) = self.places.get(ordinal as usize).copied().flatten() else {
+            return Ok(None);
+        };
+        let Some((at, Some(key))) = self.parts.get(part as usize) else {
+            return Ok(None);
+        };
         Ok(Some((*at, item, item_key(key, item)?)))
     }
 }

@@ -61,6 +61,9 @@ pub struct Exported {
 /// A capture larger than this is not shown beside the part that is asked for.
 const SHOWN_SEALED_BYTES_MAX: u64 = 64 << 10;
 
+/// Is given every selected record; none in place of one that is erased.
+type EachRecord<'a> = dyn FnMut(&RecordRow, Option<Value>) -> Result<(), VaultError> + 'a;
+
 /// How an entry is to be shown.
 #[derive(Debug, Clone, Default)]
 struct Want {
@@ -96,7 +99,11 @@ impl Vault {
         inner.act(ActCode::Exported, &act)?;
         let rows = inner.selected(selection, signed.covers)?;
         let wanted = inner.wanted(selection, rows.as_deref())?;
-        let job = Job { inner, signed: &signed, log: LogReader::new(inner.ledger.log_folder(), signed.size) };
+        let job = Job {
+            inner,
+            signed: &signed,
+            log: LogReader::new(inner.ledger.log_folder(), signed.size),
+        };
         let proofs = job.proofs(against)?;
         let mut writer = BundleWriter::create(
             sink,
@@ -128,7 +135,15 @@ impl Vault {
             gaps_to: None,
         };
         let sink = messages.finish(&inner.signing_key()?, facts)?;
-        Ok((sink, Exported { entries, records, erased, checkpoint_size: signed.size }))
+        Ok((
+            sink,
+            Exported {
+                entries,
+                records,
+                erased,
+                checkpoint_size: signed.size,
+            },
+        ))
     }
 }
 
@@ -149,18 +164,28 @@ impl Inner {
     /// In an export of everything a capture is opened whole while its data key lives, else by its parts.
     fn state_in_whole(&self, row: &RecordRow) -> Result<MessageState, VaultError> {
         let whole = RowOpener::new(self).capture_key(row.id.capture)?.is_some();
-        Ok(if whole { MessageState::Raw } else { MessageState::Part })
+        Ok(if whole {
+            MessageState::Raw
+        } else {
+            MessageState::Part
+        })
     }
 
     /// The selected records in order of id; none for all of them.
-    fn selected(&self, selection: &Selection, covers: Position) -> Result<Option<Vec<RecordRow>>, VaultError> {
+    fn selected(
+        &self,
+        selection: &Selection,
+        covers: Position,
+    ) -> Result<Option<Vec<RecordRow>>, VaultError> {
         let rows = match selection {
             Selection::All => return Ok(None),
             Selection::Ids(ids) => {
                 let reader = locked(&self.reader);
                 let mut rows = Vec::new();
                 for id in ids.iter().copied().collect::<BTreeSet<_>>() {
-                    let row = reader.record(id)?.ok_or_else(|| VaultError::NotFound(format!("record {id}")))?;
+                    let row = reader
+                        .record(id)?
+                        .ok_or_else(|| VaultError::NotFound(format!("record {id}")))?;
                     rows.push(row);
                 }
                 rows
@@ -185,11 +210,13 @@ impl Inner {
         &self,
         rows: Option<&[RecordRow]>,
         covers: Position,
-        each: &mut dyn FnMut(&RecordRow, Option<Value>) -> Result<(), VaultError>,
+        each: &mut EachRecord<'_>,
     ) -> Result<(), VaultError> {
         let mut opener = RowOpener::new(self);
         let mut one = |row: &RecordRow| {
-            let record = opener.open(row)?.and_then(|json| serde_json::from_slice(json).ok());
+            let record = opener
+                .open(row)?
+                .and_then(|json| serde_json::from_slice(json).ok());
             each(row, record)
         };
         if let Some(rows) = rows {
@@ -200,13 +227,17 @@ impl Inner {
             let page = locked(&self.reader).records(&SearchFilter::default(), after, 1000)?;
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.id);
-            page.iter().filter(|row| row.id.capture < covers).try_for_each(&mut one)?;
+            page.iter()
+                .filter(|row| row.id.capture < covers)
+                .try_for_each(&mut one)?;
         }
     }
 
     /// Which entries show the selected records, with the keys that open just them.
     fn wanted(&self, selection: &Selection, rows: Option<&[RecordRow]>) -> Result<Wanted, VaultError> {
-        let (Some(rows), false) = (rows, *selection == Selection::All) else { return Ok(Wanted::All) };
+        let (Some(rows), false) = (rows, *selection == Selection::All) else {
+            return Ok(Wanted::All);
+        };
         let mut wanted: BTreeMap<Position, Want> = BTreeMap::new();
         let mut opener = RowOpener::new(self);
         for row in rows {
@@ -214,8 +245,13 @@ impl Inner {
             let (chunks, small_enough, wrap) = {
                 let reader = locked(&self.reader);
                 let capture_row = reader.capture(capture)?;
-                let small_enough = capture_row.as_ref().is_some_and(|row| row.size_bytes <= SHOWN_SEALED_BYTES_MAX);
-                let chunks = capture_row.map(|row| reader.chunks(&row)).transpose()?.unwrap_or_default();
+                let small_enough = capture_row
+                    .as_ref()
+                    .is_some_and(|row| row.size_bytes <= SHOWN_SEALED_BYTES_MAX);
+                let chunks = capture_row
+                    .map(|row| reader.chunks(&row))
+                    .transpose()?
+                    .unwrap_or_default();
                 (chunks, small_enough, reader.wrap(capture)?)
             };
             match row.placement {
@@ -278,14 +314,20 @@ impl Job<'_> {
     fn proofs(&self, against: Option<&str>) -> Result<Vec<Proof>, VaultError> {
         let mut sizes: BTreeSet<u64> = self.inner.pinned_sizes()?.into_iter().collect();
         if let Some(note) = against {
-            let checkpoint = Checkpoint::open(note, Some(&self.inner.note_key))
-                .map_err(|problem| VaultError::BadData(format!("the checkpoint to compare with: {problem}")))?;
+            let checkpoint = Checkpoint::open(note, Some(&self.inner.note_key)).map_err(|problem| {
+                VaultError::BadData(format!("the checkpoint to compare with: {problem}"))
+            })?;
             sizes.insert(checkpoint.size);
         }
         sizes
             .into_iter()
             .filter(|size| *size > 0 && *size < self.signed.size)
-            .map(|old| Ok(Proof { old, path: self.log.consistency(old)? }))
+            .map(|old| {
+                Ok(Proof {
+                    old,
+                    path: self.log.consistency(old)?,
+                })
+            })
             .collect()
     }
 
@@ -305,11 +347,15 @@ impl Job<'_> {
     }
 
     fn batches(&self, wanted: &Wanted) -> Result<Box<dyn Iterator<Item = u64>>, VaultError> {
-        let Wanted::These(these) = wanted else { return Ok(Box::new(0..self.log.size())) };
+        let Wanted::These(these) = wanted else {
+            return Ok(Box::new(0..self.log.size()));
+        };
         let mut indexes = BTreeSet::new();
         for at in these.keys() {
             let index = self.log.find(*at)?;
-            indexes.insert(index.ok_or_else(|| VaultError::BadData(format!("entry {at} is not in the log yet")))?);
+            indexes.insert(
+                index.ok_or_else(|| VaultError::BadData(format!("entry {at} is not in the log yet")))?,
+            );
         }
         Ok(Box::new(indexes.into_iter()))
     }

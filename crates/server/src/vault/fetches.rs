@@ -65,7 +65,9 @@ async fn round(vault: &Arc<Vault>, fetcher: &Fetcher) {
     };
     for due in due {
         let bearer = |name: &str| due.secrets.all(name).first().cloned();
-        let outcome = fetcher.fetch(due.connector, &due.fetch, &due.config.settings, bearer).await;
+        let outcome = fetcher
+            .fetch(due.connector, &due.fetch, &due.config.settings, bearer)
+            .await;
         let asked = vault.clone();
         let settled = tokio::task::spawn_blocking(move || asked.inner.settle(&due, outcome)).await;
         if let Ok(Err(error)) = settled {
@@ -81,10 +83,20 @@ impl Inner {
         for row in rows {
             let capture = locked(&self.reader).capture(row.id.capture)?;
             let configured = capture.and_then(|capture| self.connection(&capture.connection));
-            let Some((config, secrets)) = configured else { continue };
-            let Some(connector) = connect::find(&config.connector) else { continue };
+            let Some((config, secrets)) = configured else {
+                continue;
+            };
+            let Some(connector) = connect::find(&config.connector) else {
+                continue;
+            };
             let fetch = self.open_fetch(&row)?;
-            due.push(Due { row, fetch, connector, config, secrets });
+            due.push(Due {
+                row,
+                fetch,
+                connector,
+                config,
+                secrets,
+            });
         }
         Ok(due)
     }
@@ -93,19 +105,27 @@ impl Inner {
         let attempts = due.row.attempts.saturating_add(1);
         if let Some(seconds) = next_attempt(attempts, &outcome) {
             let now = (self.clock)();
-            let wait = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+            let wait = i64::try_from(seconds)
+                .unwrap_or(i64::MAX)
+                .saturating_mul(1_000_000);
             let due_at = model::Timestamp::from_micros(now.as_micros().saturating_add(wait));
             locked(&self.catalogue).set_fetch(due.row.id, due.row.file, due_at, false)?;
             return Ok(());
         }
         match outcome {
-            FetchOutcome::Keep { state, bytes, media_type } => {
+            FetchOutcome::Keep {
+                state,
+                bytes,
+                media_type,
+            } => {
                 let state = if state == AttachmentState::Fetched { 1 } else { 2 };
                 self.keep_file(due, state, &bytes, media_type)
             }
-            FetchOutcome::GiveUp { state: AttachmentState::Expired, .. } | FetchOutcome::Again { .. } => {
-                self.lose_file(due, 3)
+            FetchOutcome::GiveUp {
+                state: AttachmentState::Expired,
+                ..
             }
+            | FetchOutcome::Again { .. } => self.lose_file(due, 3),
             FetchOutcome::GiveUp { .. } => self.lose_file(due, 4),
         }
     }
@@ -126,11 +146,23 @@ impl Inner {
     /// What could not be had is a result too, and a gap.
     fn lose_file(&self, due: &Due, state: u8) -> Result<(), VaultError> {
         let now = (self.clock)();
-        let at = locked(&self.reader).record(due.row.id)?.and_then(|record| record.at).unwrap_or(now);
+        let at = locked(&self.reader)
+            .record(due.row.id)?
+            .and_then(|record| record.at)
+            .unwrap_or(now);
         let mut drafts = self.seal_outside(due, state, &[], None)?;
         let connection = Some(due.config.id.clone());
-        let gap = Gap { connection, from: at, to: at, cause: GapCause::MediaLost, count: 1 };
-        drafts.push(Draft { kind: Kind::Gap(gap), body: Vec::new() });
+        let gap = Gap {
+            connection,
+            from: at,
+            to: at,
+            cause: GapCause::MediaLost,
+            count: 1,
+        };
+        drafts.push(Draft {
+            kind: Kind::Gap(gap),
+            body: Vec::new(),
+        });
         self.ledger.append(drafts)?;
         locked(&self.catalogue).set_fetch(due.row.id, due.row.file, now, true)?;
         Ok(())
@@ -152,9 +184,16 @@ impl Inner {
             secret: 0,
             minimum_lock_days: due.config.minimum_lock_days,
         };
-        let purpose = Purpose::Outside { cause: due.row.id, file: due.row.file, state };
+        let purpose = Purpose::Outside {
+            cause: due.row.id,
+            file: due.row.file,
+            state,
+        };
         let mut sealer = self.epoch()?.encapsulate()?.sealer(origin, purpose)?;
-        let descriptor = Descriptor { content_type, ..Descriptor::default() };
+        let descriptor = Descriptor {
+            content_type,
+            ..Descriptor::default()
+        };
         let mut stream = stream_head(&serde_json::to_vec(&descriptor).unwrap_or_default());
         stream.extend_from_slice(bytes);
         let mut drafts = Vec::new();

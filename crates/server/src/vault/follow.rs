@@ -22,9 +22,17 @@ const GROUPS_AT_ONCE: usize = 256;
 const FOLLOWED: &str = "followed";
 
 pub fn start(inner: Arc<Inner>) -> Result<JoinHandle<()>, VaultError> {
-    std::thread::Builder::new().name("follow".to_owned()).spawn(move || run(&inner)).map_err(|source| {
-        StoreError::Io { doing: "starting a thread for", path: "following".into(), source }.into()
-    })
+    std::thread::Builder::new()
+        .name("follow".to_owned())
+        .spawn(move || run(&inner))
+        .map_err(|source| {
+            StoreError::Io {
+                doing: "starting a thread for",
+                path: "following".into(),
+                source,
+            }
+            .into()
+        })
 }
 
 fn run(inner: &Arc<Inner>) {
@@ -35,7 +43,9 @@ fn run(inner: &Arc<Inner>) {
                 let followed = locked(&inner.progress).followed;
                 // The wait is cut short by new entries and by closing; its length only bounds how late a lost
                 // wake-up is noticed.
-                inner.ledger.wait_past(followed, Duration::from_secs(1));
+                inner
+                    .ledger
+                    .wait_past(followed, Duration::from_secs(1), &inner.closing);
             }
             Err(error) => {
                 let source = std::error::Error::source(&error).map(ToString::to_string);
@@ -86,7 +96,11 @@ fn index_entries(inner: &Arc<Inner>) -> Result<bool, VaultError> {
     let from = position_of(&locked(&inner.catalogue))?;
     let head = inner.ledger.head();
     if from > head {
-        return Err(StoreError::damaged("catalogue", "has read further than the ledger reaches; run rebuild").into());
+        return Err(StoreError::damaged(
+            "catalogue",
+            "has read further than the ledger reaches; run rebuild",
+        )
+        .into());
     }
     let mut scanner = inner.ledger.scan(from);
     let mut catalogue = locked(&inner.catalogue);
@@ -109,7 +123,12 @@ fn index_entries(inner: &Arc<Inner>) -> Result<bool, VaultError> {
     Ok(true)
 }
 
-fn note(inner: &Inner, catalogue: &mut Catalogue, at: Position, raw: &RawEntry<'_>) -> Result<(), StoreError> {
+fn note(
+    inner: &Inner,
+    catalogue: &mut Catalogue,
+    at: Position,
+    raw: &RawEntry<'_>,
+) -> Result<(), StoreError> {
     let header = Header::decode(raw.header)
         .map_err(|problem| StoreError::damaged(format!("entry {at}"), problem.to_string()))?;
     match &header.kind {

@@ -33,7 +33,11 @@ impl VaultHost {
     /// For this vault, from now on.
     pub fn new(vault: Arc<Vault>) -> VaultHost {
         let started_at = vault.now();
-        VaultHost { vault, started_at, refused: Mutex::new(BTreeMap::new()) }
+        VaultHost {
+            vault,
+            started_at,
+            refused: Mutex::new(BTreeMap::new()),
+        }
     }
 
     fn try_status(&self) -> Result<Status, VaultError> {
@@ -58,7 +62,10 @@ impl VaultHost {
                 captures: own.map_or(0, |(_, count, _)| *count),
                 last_capture_at: last,
                 refused: refused.get(name).cloned().unwrap_or_default(),
-                problems: problems.iter().find(|(id, _)| id == name).map_or(0, |(_, count)| *count),
+                problems: problems
+                    .iter()
+                    .find(|(id, _)| id == name)
+                    .map_or(0, |(_, count)| *count),
                 state: state(last, now),
             }
         };
@@ -75,7 +82,10 @@ impl VaultHost {
                 age_seconds: seconds_between(signed.at, now),
             }),
             outside_anchor,
-            followers: Followers { head: inner.ledger.head(), normalized: progress.normalized },
+            followers: Followers {
+                head: inner.ledger.head(),
+                normalized: progress.normalized,
+            },
             pending_fetches,
             epoch: inner.epoch_number(),
             key_copy: locked(&inner.keys).has_copy(),
@@ -93,7 +103,10 @@ impl VaultHost {
             gaps: Vec::new(),
             checkpoint: None,
             outside_anchor: None,
-            followers: Followers { head: inner.ledger.head(), normalized: Position(0) },
+            followers: Followers {
+                head: inner.ledger.head(),
+                normalized: Position(0),
+            },
             pending_fetches: 0,
             epoch: inner.epoch_number(),
             key_copy: locked(&inner.keys).has_copy(),
@@ -117,7 +130,10 @@ fn state(last: Option<Timestamp>, now: Timestamp) -> ConnectionState {
 
 fn gap(row: &GapRow) -> GapStatus {
     GapStatus {
-        connection: row.connection.as_ref().and_then(|id| id.parse::<ConnectionId>().ok()),
+        connection: row
+            .connection
+            .as_ref()
+            .and_then(|id| id.parse::<ConnectionId>().ok()),
         from: row.from,
         to: row.to,
         cause: row.cause.clone(),
@@ -134,7 +150,9 @@ impl Host for VaultHost {
         let inner = &self.vault.inner;
         let connection = |config: super::connections::ConnectionConfig| {
             let mut secrets = self.vault.connection_secrets(&config.id);
-            secrets.0.retain(|name, _| !FETCH_SECRETS.contains(&name.as_str()));
+            secrets
+                .0
+                .retain(|name, _| !FETCH_SECRETS.contains(&name.as_str()));
             IntakeConnection {
                 id: config.id,
                 connector: config.connector,
@@ -145,7 +163,9 @@ impl Host for VaultHost {
         };
         let connections = inner.connections().into_iter().map(connection).collect();
         // A new epoch that could not be written down leaves the one before in force.
-        let epoch = inner.epoch().unwrap_or_else(|_| locked(&inner.epoch).public.clone());
+        let epoch = inner
+            .epoch()
+            .unwrap_or_else(|_| locked(&inner.epoch).public.clone());
         IntakeConfiguration { epoch, connections }
     }
 
@@ -159,7 +179,11 @@ impl Host for VaultHost {
 
     fn refused(&self, connection: &str, reason: &str, count: u64) {
         let mut refused = locked(&self.refused);
-        *refused.entry(connection.to_owned()).or_default().entry(reason.to_owned()).or_default() += count;
+        *refused
+            .entry(connection.to_owned())
+            .or_default()
+            .entry(reason.to_owned())
+            .or_default() += count;
     }
 
     fn status(&self) -> Status {

@@ -44,7 +44,9 @@ impl TryFrom<String> for Digest16 {
 
     fn try_from(text: String) -> Result<Self, &'static str> {
         let bytes = seal::suite::unhex(&text).ok_or("not hex")?;
-        <[u8; 16]>::try_from(bytes.as_slice()).map(Digest16).map_err(|_| "not 16 bytes")
+        <[u8; 16]>::try_from(bytes.as_slice())
+            .map(Digest16)
+            .map_err(|_| "not 16 bytes")
     }
 }
 
@@ -121,7 +123,14 @@ impl Vault {
             None => {
                 imported.captured = true;
                 let begun = Digest16(digest);
-                self.inner.seal_file(input, connector, &connection, options, (begun, size_bytes), progress)?
+                self.inner.seal_file(
+                    input,
+                    connector,
+                    &connection,
+                    options,
+                    (begun, size_bytes),
+                    progress,
+                )?
             }
         };
         self.inner.wait_normalized(self.inner.ledger.head())?;
@@ -143,21 +152,30 @@ fn recognize(
     descriptor: &Descriptor,
 ) -> Result<(), VaultError> {
     rewind(input)?;
-    connector.recognize(input, &descriptor.parse_options()).map_err(|problem| match problem {
-        NotRecognized::Io(error) => VaultError::Capture(error),
-        wrong @ NotRecognized::Wrong { .. } => VaultError::BadData(wrong.to_string()),
-    })?;
+    connector
+        .recognize(input, &descriptor.parse_options())
+        .map_err(|problem| match problem {
+            NotRecognized::Io(error) => VaultError::Capture(error),
+            wrong @ NotRecognized::Wrong { .. } => VaultError::BadData(wrong.to_string()),
+        })?;
     rewind(input)
 }
 
 fn rewind(input: &mut dyn connect::Input) -> Result<(), VaultError> {
-    input.seek(SeekFrom::Start(0)).map(drop).map_err(VaultError::Capture)
+    input
+        .seek(SeekFrom::Start(0))
+        .map(drop)
+        .map_err(VaultError::Capture)
 }
 
 /// Reads up to a whole chunk; shorter only at the end.
 fn read_chunk(input: &mut dyn Read, chunk: &mut Vec<u8>) -> Result<(), VaultError> {
     let missing = CHUNK_BYTES - chunk.len();
-    input.take(missing as u64).read_to_end(chunk).map(drop).map_err(VaultError::Capture)
+    input
+        .take(missing as u64)
+        .read_to_end(chunk)
+        .map(drop)
+        .map_err(VaultError::Capture)
 }
 
 impl Inner {
@@ -172,7 +190,9 @@ impl Inner {
             }
             return Ok(config);
         }
-        let id: ConnectionId = name.parse().map_err(|problem| VaultError::Usage(format!("{name}: {problem}")))?;
+        let id: ConnectionId = name
+            .parse()
+            .map_err(|problem| VaultError::Usage(format!("{name}: {problem}")))?;
         let config = ConnectionConfig {
             id,
             connector: options.connector.clone(),
@@ -201,7 +221,9 @@ impl Inner {
             size_bytes += count as u64;
         }
         rewind(input)?;
-        let digest = self.labels.digest(&[b"file", connection.as_str().as_bytes(), &hasher.finish()]);
+        let digest = self
+            .labels
+            .digest(&[b"file", connection.as_str().as_bytes(), &hasher.finish()]);
         Ok((digest, size_bytes))
     }
 
@@ -279,7 +301,9 @@ impl Inner {
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Position, VaultError> {
         let key = self.data_key(row, None)?.ok_or_else(|| {
-            VaultError::BadData("the import was interrupted too long ago to be continued: its epoch is over".to_owned())
+            VaultError::BadData(
+                "the import was interrupted too long ago to be continued: its epoch is over".to_owned(),
+            )
         })?;
         let first = self.must_entry(row.position)?;
         let last = self.must_entry(row.last_position)?;
@@ -292,9 +316,16 @@ impl Inner {
             model::entry::Kind::Chunk(chunk) => chunk.origin.clone(),
             _ => return Err(VaultError::BadData("an import that is no capture".to_owned())),
         };
-        let mut sealer =
-            Sealer::resume(self.file.zone.clone(), origin, Purpose::Capture, sealing(&last)?, key);
-        self.seal_rest(input, &mut sealer, Vec::new(), &mut |sealed| progress(done + sealed, size_bytes))?;
+        let mut sealer = Sealer::resume(
+            self.file.zone.clone(),
+            origin,
+            Purpose::Capture,
+            sealing(&last)?,
+            key,
+        );
+        self.seal_rest(input, &mut sealer, Vec::new(), &mut |sealed| {
+            progress(done + sealed, size_bytes)
+        })?;
         Ok(row.position)
     }
 
@@ -309,9 +340,15 @@ impl Inner {
         imported.problems = reader.count_of_capture(capture, RecordSort::Problem)?.0;
         if imported.captured {
             let text = |(new, old): (MessageId, MessageId)| (new.to_string(), old.to_string());
-            imported.changed = reader.changed_since(capture, CHANGED_MAX)?.into_iter().map(text).collect();
+            imported.changed = reader
+                .changed_since(capture, CHANGED_MAX)?
+                .into_iter()
+                .map(text)
+                .collect();
         }
-        imported.report = reader.report(capture)?.and_then(|report| serde_json::from_str(&report).ok());
+        imported.report = reader
+            .report(capture)?
+            .and_then(|report| serde_json::from_str(&report).ok());
         Ok(())
     }
 }
@@ -324,7 +361,9 @@ impl Vault {
     pub fn open_capture(&self, at: Position) -> Result<(CaptureReader, Descriptor), VaultError> {
         let (row, wrap, chunks) = {
             let reader = locked(&self.inner.reader);
-            let row = reader.capture(at)?.ok_or_else(|| VaultError::NotFound(format!("capture {at}")))?;
+            let row = reader
+                .capture(at)?
+                .ok_or_else(|| VaultError::NotFound(format!("capture {at}")))?;
             let (wrap, chunks) = (reader.wrap(at)?, reader.chunks(&row)?);
             (row, wrap, chunks)
         };

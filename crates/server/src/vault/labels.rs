@@ -41,7 +41,9 @@ impl Labels {
     /// may have the same.
     pub fn person(&self, conversation: Option<&Label>, person: &Participant<'_>) -> Option<Label> {
         const PREFERRED: [&str; 4] = ["phone", "bsuid", "parent_bsuid", "username"];
-        let known = PREFERRED.iter().find_map(|kind| person.ids.iter().find(|id| id.kind == *kind));
+        let known = PREFERRED
+            .iter()
+            .find_map(|kind| person.ids.iter().find(|id| id.kind == *kind));
         if let Some(id) = known.or(person.ids.first()) {
             return Some(self.digest(&[b"person", id.kind.as_bytes(), id.value.reveal().as_bytes()]));
         }

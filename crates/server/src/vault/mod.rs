@@ -174,7 +174,11 @@ const NAMES_LABEL: [u8; 16] = *b"chancery-names-1";
 
 fn epoch_label(number: u32) -> [u8; 16] {
     let mut label = *b"chancery-ep\0\0\0\0\0";
-    label.iter_mut().skip(12).zip(number.to_be_bytes()).for_each(|(to, from)| *to = from);
+    label
+        .iter_mut()
+        .skip(12)
+        .zip(number.to_be_bytes())
+        .for_each(|(to, from)| *to = from);
     label
 }
 
@@ -213,12 +217,24 @@ pub fn create(
     let mut records = Vec::new();
     for (kind, label, secret) in secrets {
         let id = KeyId(seal::suite::random()?);
-        records.push(Record::Secret { id, kind, label, at: Position(0), secret });
+        records.push(Record::Secret {
+            id,
+            kind,
+            label,
+            at: Position(0),
+            secret,
+        });
     }
     keys.append(records)?;
     let public = signing.public();
-    let fingerprint: String = seal::suite::hex(&seal::suite::sha256(&public)).chars().take(8).collect();
-    let note_key = NoteKey { name: format!("chancery/{zone}/{fingerprint}"), public };
+    let fingerprint: String = seal::suite::hex(&seal::suite::sha256(&public))
+        .chars()
+        .take(8)
+        .collect();
+    let note_key = NoteKey {
+        name: format!("chancery/{zone}/{fingerprint}"),
+        public,
+    };
     Ledger::create(&data.join("ledger"))?;
     let file = ZoneFile {
         format: 1,
@@ -228,7 +244,10 @@ pub fn create(
         created_at: now,
         key_copy,
     };
-    folder::write_file(&data.join("zone.pub"), format!("{}\n", note_key.encode()).as_bytes())?;
+    folder::write_file(
+        &data.join("zone.pub"),
+        format!("{}\n", note_key.encode()).as_bytes(),
+    )?;
     let text = serde_json::to_vec_pretty(&file).unwrap_or_default();
     // Last: a folder without it was not finished, and says so.
     folder::replace_file(&data.join("zone.json"), &text)?;
@@ -255,8 +274,9 @@ pub fn read_zone_file(data: &Path) -> Result<ZoneFile, VaultError> {
 fn own_secret(keys: &KeyStore, kind: SecretKind, label: &[u8; 16]) -> Result<(KeyId, Key), VaultError> {
     let id = keys.ring().find(kind, label);
     let secret = id.and_then(|id| keys.ring().secret(id).cloned());
-    id.zip(secret)
-        .ok_or_else(|| StoreError::Mismatch(format!("the key store lacks the zone's {} key", kind.name())).into())
+    id.zip(secret).ok_or_else(|| {
+        StoreError::Mismatch(format!("the key store lacks the zone's {} key", kind.name())).into()
+    })
 }
 
 impl Vault {
@@ -276,7 +296,9 @@ impl Vault {
         let note_key = NoteKey::decode(&file.public_key)
             .map_err(|problem| VaultError::BadData(format!("zone.json: {problem}")))?;
         if note_key.public != signing.public() {
-            return Err(StoreError::Mismatch("zone.json names another public key than the key store".into()).into());
+            return Err(
+                StoreError::Mismatch("zone.json names another public key than the key store".into()).into(),
+            );
         }
         let (_, digest) = own_secret(&keys, SecretKind::Digest, &DIGEST_LABEL)?;
         let (_, names_key) = own_secret(&keys, SecretKind::Catalogue, &NAMES_LABEL)?;
@@ -327,10 +349,16 @@ impl Vault {
             inner.note_gap(GapCause::TornGroup, recovery.torn_bytes)?;
         }
         if recovery.head == Position(0) {
-            inner.act(ActCode::ZoneCreated, &serde_json::json!({ "public_key": inner.file.public_key }))?;
+            inner.act(
+                ActCode::ZoneCreated,
+                &serde_json::json!({ "public_key": inner.file.public_key }),
+            )?;
         }
         let follower = follow::start(inner.clone())?;
-        Ok(Vault { inner, follower: Some(follower) })
+        Ok(Vault {
+            inner,
+            follower: Some(follower),
+        })
     }
 
     /// The zone's public key in its text form.
@@ -410,9 +438,15 @@ impl Vault {
 impl Inner {
     pub fn act(&self, code: ActCode, body: &serde_json::Value) -> Result<Position, VaultError> {
         let mut bytes = serde_json::to_vec(body).unwrap_or_default();
-        let under = seal::act::Under { id: self.acts.0, secret: &self.acts.1 };
+        let under = seal::act::Under {
+            id: self.acts.0,
+            secret: &self.acts.1,
+        };
         let act = seal::act::seal_act(&self.file.zone, code, under, &mut bytes)?;
-        Ok(self.ledger.append(vec![Draft { kind: Kind::Act(act), body: bytes }])?)
+        Ok(self.ledger.append(vec![Draft {
+            kind: Kind::Act(act),
+            body: bytes,
+        }])?)
     }
 
     /// The secret of acts, to disclose one act's body.
@@ -422,7 +456,9 @@ impl Inner {
 
     /// Opens an act's body.
     pub fn open_act(&self, entry: &store::ledger::StoredEntry) -> Option<serde_json::Value> {
-        let Kind::Act(act) = &entry.header.kind else { return None };
+        let Kind::Act(act) = &entry.header.kind else {
+            return None;
+        };
         let mut out = Vec::new();
         seal::act::open_act(&self.file.zone, act, &self.acts.1, &entry.body, &mut out).ok()?;
         serde_json::from_slice(&out).ok()
@@ -430,8 +466,17 @@ impl Inner {
 
     fn note_gap(&self, cause: GapCause, count: u64) -> Result<(), VaultError> {
         let now = (self.clock)();
-        let gap = Gap { connection: None, from: now, to: now, cause, count };
-        self.ledger.append(vec![Draft { kind: Kind::Gap(gap), body: Vec::new() }])?;
+        let gap = Gap {
+            connection: None,
+            from: now,
+            to: now,
+            cause,
+            count,
+        };
+        self.ledger.append(vec![Draft {
+            kind: Kind::Gap(gap),
+            body: Vec::new(),
+        }])?;
         Ok(())
     }
 
@@ -441,7 +486,13 @@ impl Inner {
         let age = now.as_micros().saturating_sub(epoch.begun_at.as_micros());
         if u128::try_from(age).unwrap_or(0) >= self.epoch_lasts.as_micros() {
             let head = self.ledger.head();
-            *epoch = begin_epoch(&mut locked(&self.keys), &self.file.zone, epoch.number + 1, head, now)?;
+            *epoch = begin_epoch(
+                &mut locked(&self.keys),
+                &self.file.zone,
+                epoch.number + 1,
+                head,
+                now,
+            )?;
             self.changes.fetch_add(1, Ordering::SeqCst);
             self.act(ActCode::EpochBegun, &serde_json::json!({ "epoch": epoch.number }))?;
         }
@@ -456,8 +507,14 @@ impl Inner {
     pub fn epoch_private(&self, number: u32) -> Result<Option<EpochPrivate>, VaultError> {
         let keys = locked(&self.keys);
         let id = keys.ring().find(SecretKind::Epoch, &epoch_label(number));
-        let Some(scalar) = id.and_then(|id| keys.ring().secret(id)) else { return Ok(None) };
-        Ok(Some(EpochPrivate::from_scalar(self.file.zone.clone(), number, scalar)?))
+        let Some(scalar) = id.and_then(|id| keys.ring().secret(id)) else {
+            return Ok(None);
+        };
+        Ok(Some(EpochPrivate::from_scalar(
+            self.file.zone.clone(),
+            number,
+            scalar,
+        )?))
     }
 
     /// Destroys private halves of past epochs all of whose captures have their wraps or parts, if a second copy of the
@@ -484,7 +541,10 @@ impl Inner {
             salt: [0; 16],
             commitment: [0; 32],
         });
-        let at = self.ledger.append(vec![Draft { kind, body: Vec::new() }])?;
+        let at = self.ledger.append(vec![Draft {
+            kind,
+            body: Vec::new(),
+        }])?;
         keys.destroy(&over, at)?;
         Ok(())
     }
@@ -495,7 +555,10 @@ impl Inner {
             if progress.failed {
                 return Err(StoreError::Stopped.into());
             }
-            progress = self.progressed.wait(progress).unwrap_or_else(PoisonError::into_inner);
+            progress = self
+                .progressed
+                .wait(progress)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         Ok(())
     }
@@ -515,17 +578,25 @@ fn current_epoch(
     let latest = (1..=u32::MAX)
         .take_while(|number| {
             let label = epoch_label(*number);
-            keys.ring().all().any(|(_, held)| held.kind == SecretKind::Epoch && held.label == label)
+            keys.ring()
+                .all()
+                .any(|(_, held)| held.kind == SecretKind::Epoch && held.label == label)
         })
         .last();
-    let Some(number) = latest else { return begin_epoch(keys, zone, 1, head, now) };
+    let Some(number) = latest else {
+        return begin_epoch(keys, zone, 1, head, now);
+    };
     let id = keys.ring().find(SecretKind::Epoch, &epoch_label(number));
     let Some(scalar) = id.and_then(|id| keys.ring().secret(id)) else {
         return begin_epoch(keys, zone, number + 1, head, now);
     };
     let public = EpochPrivate::from_scalar(zone.clone(), number, scalar)?.public()?;
     // After a restart an epoch counts as begun now: at worst it lasts twice as long, never without end.
-    Ok(Epoch { number, public, begun_at: now })
+    Ok(Epoch {
+        number,
+        public,
+        begun_at: now,
+    })
 }
 
 fn begin_epoch(
@@ -539,8 +610,18 @@ fn begin_epoch(
     let public = EpochPrivate::from_scalar(zone.clone(), number, &scalar)?.public()?;
     let id = KeyId(seal::suite::random()?);
     let label = epoch_label(number);
-    keys.append(vec![Record::Secret { id, kind: SecretKind::Epoch, label, at: head, secret: scalar }])?;
-    Ok(Epoch { number, public, begun_at: now })
+    keys.append(vec![Record::Secret {
+        id,
+        kind: SecretKind::Epoch,
+        label,
+        at: head,
+        secret: scalar,
+    }])?;
+    Ok(Epoch {
+        number,
+        public,
+        begun_at: now,
+    })
 }
 
 impl Drop for Vault {

@@ -66,7 +66,11 @@ struct Work<'a> {
 pub fn normalize(inner: &Arc<Inner>, row: &CaptureRow) -> Result<(), VaultError> {
     let (wrap, parts, chunks) = {
         let catalogue = locked(&inner.catalogue);
-        (catalogue.wrap(row.position)?, catalogue.parts(row.position)?, catalogue.chunks(row)?)
+        (
+            catalogue.wrap(row.position)?,
+            catalogue.parts(row.position)?,
+            catalogue.chunks(row)?,
+        )
     };
     let Some(key) = inner.data_key(row, wrap)? else {
         locked(&inner.catalogue).set_capture(row.position, CaptureState::Unreadable, None)?;
@@ -77,9 +81,19 @@ pub fn normalize(inner: &Arc<Inner>, row: &CaptureRow) -> Result<(), VaultError>
         return outside(inner, row, &key, wrap.is_some());
     }
     let Some(connector) = connect::find(&row.connector) else {
-        return Err(VaultError::BadData(format!("no connector {} in this version", row.connector)));
+        return Err(VaultError::BadData(format!(
+            "no connector {} in this version",
+            row.connector
+        )));
     };
-    let work = Work { inner, row, connector, key, chunks, descriptor };
+    let work = Work {
+        inner,
+        row,
+        connector,
+        key,
+        chunks,
+        descriptor,
+    };
     locked(&inner.catalogue).clear_records(row.position)?;
     if !parts.is_empty() {
         work.again(reader, &Existing::read(inner, &parts)?)
@@ -92,15 +106,23 @@ pub fn normalize(inner: &Arc<Inner>, row: &CaptureRow) -> Result<(), VaultError>
 
 /// A fetched file is wrapped to the secrets of the message that named it.
 fn outside(inner: &Arc<Inner>, row: &CaptureRow, key: &Key, wrapped: bool) -> Result<(), VaultError> {
-    let cause = row.cause.and_then(|cause| locked(&inner.catalogue).record(cause).ok().flatten());
+    let cause = row
+        .cause
+        .and_then(|cause| locked(&inner.catalogue).record(cause).ok().flatten());
     if !wrapped {
-        let month = cause.as_ref().and_then(|cause| cause.at).unwrap_or(row.received_at).month();
+        let month = cause
+            .as_ref()
+            .and_then(|cause| cause.at)
+            .unwrap_or(row.received_at)
+            .month();
         let mut wanted = vec![(seal::keyring::SecretKind::Period, inner.labels.period(month))];
         {
             let keys = locked(&inner.keys);
             let named = cause.iter().flat_map(|cause| [cause.conversation, cause.person]);
             wanted.extend(
-                named.filter_map(|id| keys.ring().held(id)).map(|held| (held.kind, held.label)),
+                named
+                    .filter_map(|id| keys.ring().held(id))
+                    .map(|held| (held.kind, held.label)),
             );
         }
         if wanted.len() == 1 {
@@ -109,8 +131,16 @@ fn outside(inner: &Arc<Inner>, row: &CaptureRow, key: &Key, wrapped: bool) -> Re
         }
         let keys = inner.owner_keys(&wanted)?;
         let wrapped_key = seal::wrap::wrap(&keys.joint, key)?;
-        let wrap = Wrap { source: row.position, mixed: false, keys: keys.ids, wrapped_key };
-        inner.ledger.append(vec![Draft { kind: Kind::Wrap(wrap), body: Vec::new() }])?;
+        let wrap = Wrap {
+            source: row.position,
+            mixed: false,
+            keys: keys.ids,
+            wrapped_key,
+        };
+        inner.ledger.append(vec![Draft {
+            kind: Kind::Wrap(wrap),
+            body: Vec::new(),
+        }])?;
     }
     let mut catalogue = locked(&inner.catalogue);
     catalogue.transaction(|catalogue| {
@@ -133,7 +163,12 @@ impl Work<'_> {
     }
 
     fn reopen(&self) -> Result<CaptureReader, VaultError> {
-        let opened = CaptureReader::open(self.inner.clone(), self.row, self.key.clone(), self.chunks.clone())?;
+        let opened = CaptureReader::open(
+            self.inner.clone(),
+            self.row,
+            self.key.clone(),
+            self.chunks.clone(),
+        )?;
         Ok(opened.0)
     }
 
@@ -144,20 +179,28 @@ impl Work<'_> {
                 reader.seek(SeekFrom::Start(0)).map_err(VaultError::Capture)?;
                 return Ok(Box::new(io::BufReader::with_capacity(64 << 10, reader)));
             }
-            self.connector.stream(Box::new(reader), stream).map_err(VaultError::Capture)
+            self.connector
+                .stream(Box::new(reader), stream)
+                .map_err(VaultError::Capture)
         });
         PartWriter::new(self.inner, self.row, open, container)
     }
 
     fn parse(&self, mut reader: CaptureReader, sink: &mut dyn Sink) -> Result<Report, VaultError> {
         let options = self.descriptor.parse_options();
-        self.connector.parse(&mut reader, &options, sink).map_err(VaultError::Capture)
+        self.connector
+            .parse(&mut reader, &options, sink)
+            .map_err(VaultError::Capture)
     }
 
     fn small(&self, mut reader: CaptureReader, wrapped: bool) -> Result<(), VaultError> {
         let streams = self.connector.streams(&mut reader).map_err(VaultError::Capture)?;
         reader.seek(SeekFrom::Start(0)).map_err(VaultError::Capture)?;
-        let mut gather = Gather { reading: self.reading(), gathered: Gathered::default(), files: 0 };
+        let mut gather = Gather {
+            reading: self.reading(),
+            gathered: Gathered::default(),
+            files: 0,
+        };
         let report = self.parse(reader, &mut gather)?;
         let gathered = gather.gathered;
         let rows = match (single_owner(&gathered), streams) {
@@ -176,17 +219,32 @@ impl Work<'_> {
         wrapped: bool,
     ) -> Result<Vec<RecordRow>, VaultError> {
         let month = self.row.received_at.month();
-        let owner = owner.unwrap_or(Owner { conversation: None, person: None, month });
+        let owner = owner.unwrap_or(Owner {
+            conversation: None,
+            person: None,
+            month,
+        });
         let keys = OwnerBook::new(self.inner, &self.row.connection).keys(&owner)?;
         if !wrapped {
             let wrapped_key = seal::wrap::wrap(&keys.joint, &self.key)?;
-            let wrap = Wrap { source: self.row.position, mixed: false, keys: keys.ids.clone(), wrapped_key };
-            self.inner.ledger.append(vec![Draft { kind: Kind::Wrap(wrap), body: Vec::new() }])?;
+            let wrap = Wrap {
+                source: self.row.position,
+                mixed: false,
+                keys: keys.ids.clone(),
+                wrapped_key,
+            };
+            self.inner.ledger.append(vec![Draft {
+                kind: Kind::Wrap(wrap),
+                body: Vec::new(),
+            }])?;
             failpoint::hit("normalized-entries");
         }
         let mut rows = Vec::with_capacity(gathered.records.len());
         for (ordinal, record) in (0..).zip(&gathered.records) {
-            let id = MessageId { capture: self.row.position, ordinal };
+            let id = MessageId {
+                capture: self.row.position,
+                ordinal,
+            };
             let key = item_key(&self.key, ordinal)?;
             let sealed = seal_row(&self.inner.file.zone, id, &key, &record.json)?;
             let names = if record.facts.owner.conversation.is_none() && record.facts.owner.person.is_none() {
@@ -231,7 +289,12 @@ impl Work<'_> {
             json: Vec::new(),
         };
         let report = self.parse(reader, &mut sink)?;
-        let Stream { writer, mut rows, fetches, .. } = sink;
+        let Stream {
+            writer,
+            mut rows,
+            fetches,
+            ..
+        } = sink;
         rows.extend(writer.finish(streams)?);
         failpoint::hit("normalized-entries");
         let fetches = self.fetch_rows(fetches)?;
@@ -242,7 +305,10 @@ impl Work<'_> {
     fn again(&self, reader: CaptureReader, existing: &Existing) -> Result<(), VaultError> {
         if !existing.keys.is_empty() && locked(&self.inner.catalogue).wrap(self.row.position)?.is_none() {
             // A crash came between parts and wrap; both go in one append, so this store was written otherwise.
-            tracing::warn!(entry.position = self.row.position.0, "a mixed capture has parts but no wrap");
+            tracing::warn!(
+                entry.position = self.row.position.0,
+                "a mixed capture has parts but no wrap"
+            );
         }
         let mut sink = Again {
             work: self,
@@ -272,10 +338,20 @@ impl Work<'_> {
 
     fn fetch_rows(&self, fetches: Vec<(u32, u16, Fetch)>) -> Result<Vec<FetchRow>, VaultError> {
         let seal = |(ordinal, file, fetch): (u32, u16, Fetch)| {
-            let id = MessageId { capture: self.row.position, ordinal };
+            let id = MessageId {
+                capture: self.row.position,
+                ordinal,
+            };
             let json = serde_json::to_vec(&fetch).unwrap_or_default();
             let sealed = self.inner.seal_fetch(id, file, &json)?;
-            Ok(FetchRow { id, file, attempts: 0, due_at: Timestamp::default(), state: 0, sealed })
+            Ok(FetchRow {
+                id,
+                file,
+                attempts: 0,
+                due_at: Timestamp::default(),
+                state: 0,
+                sealed,
+            })
         };
         fetches.into_iter().map(seal).collect()
     }
@@ -312,8 +388,16 @@ impl Inner {
     }
 
     fn fetch_key(&self, id: MessageId, file: u16, salt: &[u8; 16]) -> Result<Key, VaultError> {
-        let place = [id.capture.0.to_be_bytes().as_slice(), &id.ordinal.to_be_bytes(), &file.to_be_bytes()].concat();
-        Ok(seal::suite::derive_from_key(&self.names_key, &[b"chancery/1/fetch", &place, salt])?)
+        let place = [
+            id.capture.0.to_be_bytes().as_slice(),
+            &id.ordinal.to_be_bytes(),
+            &file.to_be_bytes(),
+        ]
+        .concat();
+        Ok(seal::suite::derive_from_key(
+            &self.names_key,
+            &[b"chancery/1/fetch", &place, salt],
+        )?)
     }
 
     /// Opens what is to be fetched.
@@ -352,7 +436,11 @@ fn single_owner(gathered: &Gathered) -> Option<Option<Owner>> {
 
 fn only_month(gathered: &Gathered) -> Option<i32> {
     let owned = |record: &&Understood| record.facts.owner.person.is_some();
-    gathered.records.iter().find(owned).map(|record| record.facts.owner.month)
+    gathered
+        .records
+        .iter()
+        .find(owned)
+        .map(|record| record.facts.owner.month)
 }
 
 fn to_json(record: &Record<'_>, out: &mut Vec<u8>) -> io::Result<()> {
@@ -367,7 +455,11 @@ fn owner_of_bytes(
 ) -> Owner {
     let conversation = conversation.and_then(|c| reading.labels.conversation(reading.connection, c));
     let person = person.and_then(|person| reading.labels.person(conversation.as_ref(), person));
-    Owner { conversation, person, month: reading.received_at.month() }
+    Owner {
+        conversation,
+        person,
+        month: reading.received_at.month(),
+    }
 }
 
 /// Gathers a small capture in memory.
@@ -395,7 +487,11 @@ impl Sink for Gather<'_> {
     ) -> io::Result<()> {
         let owner = owner_of_bytes(&self.reading, conversation, person);
         let before_record = self.gathered.records.len();
-        self.gathered.belongings.push(Belonging { span, owner, before_record });
+        self.gathered.belongings.push(Belonging {
+            span,
+            owner,
+            before_record,
+        });
         Ok(())
     }
 
@@ -429,13 +525,17 @@ impl Sink for Stream<'_> {
         let mut json = std::mem::take(&mut self.json);
         to_json(record, &mut json)?;
         let facts = self.reading.facts(record, &json);
-        self.writer.record(span, self.next, facts, &json).map_err(io::Error::other)?;
+        self.writer
+            .record(span, self.next, facts, &json)
+            .map_err(io::Error::other)?;
         self.json = json;
         self.next += 1;
         self.files = 0;
         self.rows.extend(self.writer.take_placed());
         if self.rows.len() >= ROWS_STEP {
-            self.work.insert(std::mem::take(&mut self.rows)).map_err(io::Error::other)?;
+            self.work
+                .insert(std::mem::take(&mut self.rows))
+                .map_err(io::Error::other)?;
         }
         Ok(())
     }
@@ -451,7 +551,10 @@ impl Sink for Stream<'_> {
     }
 
     fn fetch(&mut self, fetch: &Fetch) -> io::Result<()> {
-        let ordinal = self.next.checked_sub(1).ok_or_else(|| io::Error::other("a file before any record"))?;
+        let ordinal = self
+            .next
+            .checked_sub(1)
+            .ok_or_else(|| io::Error::other("a file before any record"))?;
         self.fetches.push((ordinal, self.files, fetch.clone()));
         self.files = self.files.saturating_add(1);
         Ok(())
@@ -475,11 +578,15 @@ impl Again<'_> {
         to_json(record, &mut json).map_err(VaultError::Capture)?;
         let facts = self.reading.facts(record, &json);
         let inner = self.work.inner;
-        let id = MessageId { capture: self.work.row.position, ordinal: self.next };
+        let id = MessageId {
+            capture: self.work.row.position,
+            ordinal: self.next,
+        };
         if let Some((part, item, key)) = self.existing.find(self.next)? {
             let sealed = seal_row(&inner.file.zone, id, &key, &json)?;
             let names = inner.names_of(&facts.owner);
-            self.rows.push(facts.row(id, names, Placement::Part { part, item }, sealed));
+            self.rows
+                .push(facts.row(id, names, Placement::Part { part, item }, sealed));
         }
         Ok(())
     }
@@ -490,7 +597,9 @@ impl Inner {
     fn names_of(&self, owner: &Owner) -> (KeyId, KeyId) {
         let keys = locked(&self.keys);
         let find = |kind, label: Option<[u8; 16]>| {
-            label.and_then(|label| keys.ring().find(kind, &label)).unwrap_or(KeyId::NONE)
+            label
+                .and_then(|label| keys.ring().find(kind, &label))
+                .unwrap_or(KeyId::NONE)
         };
         (
             find(seal::keyring::SecretKind::Conversation, owner.conversation),
@@ -505,7 +614,9 @@ impl Sink for Again<'_> {
         self.next += 1;
         self.files = 0;
         if self.rows.len() >= ROWS_STEP {
-            self.work.insert(std::mem::take(&mut self.rows)).map_err(io::Error::other)?;
+            self.work
+                .insert(std::mem::take(&mut self.rows))
+                .map_err(io::Error::other)?;
         }
         Ok(())
     }
@@ -520,7 +631,10 @@ impl Sink for Again<'_> {
     }
 
     fn fetch(&mut self, fetch: &Fetch) -> io::Result<()> {
-        let ordinal = self.next.checked_sub(1).ok_or_else(|| io::Error::other("a file before any record"))?;
+        let ordinal = self
+            .next
+            .checked_sub(1)
+            .ok_or_else(|| io::Error::other("a file before any record"))?;
         self.fetches.push((ordinal, self.files, fetch.clone()));
         self.files = self.files.saturating_add(1);
         Ok(())

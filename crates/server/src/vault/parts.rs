@@ -49,7 +49,11 @@ const OWNERS_MAX: usize = 10_000;
 
 impl<'a> OwnerBook<'a> {
     pub fn new(inner: &'a Inner, connection: &'a str) -> OwnerBook<'a> {
-        OwnerBook { inner, connection, known: HashMap::new() }
+        OwnerBook {
+            inner,
+            connection,
+            known: HashMap::new(),
+        }
     }
 
     /// The secrets of an owner, made where there are none.
@@ -79,7 +83,9 @@ impl Inner {
             let id = keys.ring().find(*kind, label);
             let found = id.and_then(|id| keys.ring().secret(id).map(|secret| (id, secret.clone())));
             let Some((id, secret)) = found else {
-                return Err(VaultError::BadData("a secret that was just made is not there".to_owned()));
+                return Err(VaultError::BadData(
+                    "a secret that was just made is not there".to_owned(),
+                ));
             };
             match kind {
                 SecretKind::Conversation => names.0 = id,
@@ -91,7 +97,11 @@ impl Inner {
         drop(keys);
         secrets.sort_by_key(|(id, _)| *id);
         let joint = seal::wrap::joint_key(&secrets)?;
-        Ok(OwnerKeys { ids: secrets.into_iter().map(|(id, _)| id).collect(), joint, names })
+        Ok(OwnerKeys {
+            ids: secrets.into_iter().map(|(id, _)| id).collect(),
+            joint,
+            names,
+        })
     }
 }
 
@@ -106,7 +116,15 @@ struct WaitingRow {
 
 impl WaitingRow {
     fn placed(self, part: model::Position) -> RecordRow {
-        self.facts.row(self.id, self.names, Placement::Part { part, item: self.item }, self.sealed)
+        self.facts.row(
+            self.id,
+            self.names,
+            Placement::Part {
+                part,
+                item: self.item,
+            },
+            self.sealed,
+        )
     }
 }
 
@@ -173,19 +191,32 @@ impl<'a> PartWriter<'a> {
     }
 
     fn nobody(&self) -> Owner {
-        Owner { conversation: None, person: None, month: self.capture.received_at.month() }
+        Owner {
+            conversation: None,
+            person: None,
+            month: self.capture.received_at.month(),
+        }
     }
 
     /// Adds a record with the bytes that say it.
     pub fn record(&mut self, span: Span, ordinal: u32, facts: Facts, json: &[u8]) -> Result<(), VaultError> {
-        let id = MessageId { capture: self.capture.position, ordinal };
+        let id = MessageId {
+            capture: self.capture.position,
+            ordinal,
+        };
         let owner = facts.owner;
         let names = self.book.keys(&owner)?.names;
         let (item, key) = self.cut(span, owner, ordinal)?;
         let sealed = seal_row(&self.inner.file.zone, id, &key, json)?;
         self.open_bytes += sealed.len() + 128;
         if let Some(open) = self.open.get_mut(&owner) {
-            open.rows.push(WaitingRow { id, facts, names, item, sealed });
+            open.rows.push(WaitingRow {
+                id,
+                facts,
+                names,
+                item,
+                sealed,
+            });
         }
         self.close_if_full(owner)
     }
@@ -199,7 +230,15 @@ impl<'a> PartWriter<'a> {
     /// Cuts a span out of its stream; what was passed over goes to nobody. Returns the first item and its key.
     fn cut(&mut self, span: Span, owner: Owner, ordinal: u32) -> Result<(u32, Key), VaultError> {
         if self.skip == Some(span.stream) {
-            return self.item(owner, Place { stream: span.stream, offset: span.offset, ordinal }, &[]);
+            return self.item(
+                owner,
+                Place {
+                    stream: span.stream,
+                    offset: span.offset,
+                    ordinal,
+                },
+                &[],
+            );
         }
         let mut at = self.position(span.stream)?;
         if span.offset > at {
@@ -222,14 +261,26 @@ impl<'a> PartWriter<'a> {
     }
 
     /// Reads `length` bytes of a stream into items of `owner`.
-    fn take(&mut self, stream: u32, length: u64, owner: Owner, ordinal: u32) -> Result<(u32, Key), VaultError> {
+    fn take(
+        &mut self,
+        stream: u32,
+        length: u64,
+        owner: Owner,
+        ordinal: u32,
+    ) -> Result<(u32, Key), VaultError> {
         let mut first = None;
         let mut left = length;
         while left > 0 || first.is_none() {
-            let want = usize::try_from(left).unwrap_or(ITEM_BYTES_MAX).min(ITEM_BYTES_MAX);
+            let want = usize::try_from(left)
+                .unwrap_or(ITEM_BYTES_MAX)
+                .min(ITEM_BYTES_MAX);
             let (offset, bytes) = self.read(stream, want)?;
             let short = bytes.len() < want;
-            let place = Place { stream, offset, ordinal };
+            let place = Place {
+                stream,
+                offset,
+                ordinal,
+            };
             let item = self.item(owner, place, &bytes)?;
             first.get_or_insert(item);
             left -= bytes.len() as u64;
@@ -255,10 +306,18 @@ impl<'a> PartWriter<'a> {
     fn item(&mut self, owner: Owner, place: Place, bytes: &[u8]) -> Result<(u32, Key), VaultError> {
         if !self.open.contains_key(&owner) {
             let builder = PartBuilder::new(self.inner.file.zone.clone(), self.capture.position)?;
-            self.open.insert(owner, OpenPart { builder, rows: Vec::new() });
+            self.open.insert(
+                owner,
+                OpenPart {
+                    builder,
+                    rows: Vec::new(),
+                },
+            );
         }
         let Some(open) = self.open.get_mut(&owner) else {
-            return Err(VaultError::BadData("a part that was just opened is not there".to_owned()));
+            return Err(VaultError::BadData(
+                "a part that was just opened is not there".to_owned(),
+            ));
         };
         let before = open.builder.size_bytes();
         let item = open.builder.push(place, bytes)?;
@@ -275,7 +334,9 @@ impl<'a> PartWriter<'a> {
         }
         while self.open_bytes > OPEN_BYTES_MAX {
             let largest = self.open.iter().max_by_key(|(_, open)| open.builder.size_bytes());
-            let Some(owner) = largest.map(|(owner, _)| *owner) else { break };
+            let Some(owner) = largest.map(|(owner, _)| *owner) else {
+                break;
+            };
             self.close(owner)?;
         }
         if self.closed_bytes > CLOSED_BYTES_MAX {
@@ -285,17 +346,25 @@ impl<'a> PartWriter<'a> {
     }
 
     fn close(&mut self, owner: Owner) -> Result<(), VaultError> {
-        let Some(open) = self.open.remove(&owner) else { return Ok(()) };
+        let Some(open) = self.open.remove(&owner) else {
+            return Ok(());
+        };
         if open.builder.is_empty() {
             return Ok(());
         }
         let rows_bytes: usize = open.rows.iter().map(|row| row.sealed.len() + 128).sum();
-        self.open_bytes = self.open_bytes.saturating_sub(open.builder.size_bytes() + rows_bytes);
+        self.open_bytes = self
+            .open_bytes
+            .saturating_sub(open.builder.size_bytes() + rows_bytes);
         let keys = self.book.keys(&owner)?;
         self.all_keys.extend(keys.ids.iter().copied());
         let (part, body) = open.builder.finish(keys.ids, &keys.joint)?;
         self.closed_bytes += body.len() + rows_bytes;
-        self.closed.push(ClosedPart { part, body, rows: open.rows });
+        self.closed.push(ClosedPart {
+            part,
+            body,
+            rows: open.rows,
+        });
         Ok(())
     }
 
@@ -307,9 +376,16 @@ impl<'a> PartWriter<'a> {
         let mut rows = Vec::with_capacity(count);
         for (index, closed) in std::mem::take(&mut self.closed).into_iter().enumerate() {
             let last = finishing && index + 1 == count;
-            let part = Part { part: self.next_part, last, ..closed.part };
+            let part = Part {
+                part: self.next_part,
+                last,
+                ..closed.part
+            };
             self.next_part += 1;
-            drafts.push(Draft { kind: Kind::Part(part), body: closed.body });
+            drafts.push(Draft {
+                kind: Kind::Part(part),
+                body: closed.body,
+            });
             rows.push(closed.rows);
         }
         if finishing && let Some(wrap) = self.whole_wrap()? {
@@ -318,7 +394,8 @@ impl<'a> PartWriter<'a> {
         if !drafts.is_empty() {
             let first = self.inner.ledger.append(drafts)?;
             for (at, rows) in (0..).zip(rows) {
-                self.placed.extend(rows.into_iter().map(|row| row.placed(first.plus(at))));
+                self.placed
+                    .extend(rows.into_iter().map(|row| row.placed(first.plus(at))));
             }
         }
         self.closed_bytes = kept.as_ref().map_or(0, |kept| kept.body.len());
@@ -332,11 +409,23 @@ impl<'a> PartWriter<'a> {
             return Ok(None);
         }
         let ids: Vec<KeyId> = self.all_keys.iter().copied().collect();
-        let Some(joint) = self.inner.joint_key(&ids)? else { return Ok(None) };
-        let Some(key) = self.inner.data_key(self.capture, None)? else { return Ok(None) };
+        let Some(joint) = self.inner.joint_key(&ids)? else {
+            return Ok(None);
+        };
+        let Some(key) = self.inner.data_key(self.capture, None)? else {
+            return Ok(None);
+        };
         let wrapped_key = seal::wrap::wrap(&joint, &key)?;
-        let wrap = Wrap { source: self.capture.position, mixed: true, keys: ids, wrapped_key };
-        Ok(Some(Draft { kind: Kind::Wrap(wrap), body: Vec::new() }))
+        let wrap = Wrap {
+            source: self.capture.position,
+            mixed: true,
+            keys: ids,
+            wrapped_key,
+        };
+        Ok(Some(Draft {
+            kind: Kind::Wrap(wrap),
+            body: Vec::new(),
+        }))
     }
 
     /// Rows whose parts are written by now.
@@ -355,7 +444,15 @@ impl<'a> PartWriter<'a> {
                     break;
                 }
                 let nobody = self.nobody();
-                self.item(nobody, Place { stream, offset, ordinal: NO_RECORD }, &bytes)?;
+                self.item(
+                    nobody,
+                    Place {
+                        stream,
+                        offset,
+                        ordinal: NO_RECORD,
+                    },
+                    &bytes,
+                )?;
             }
         }
         let owners: Vec<Owner> = self.open.keys().copied().collect();

@@ -81,25 +81,41 @@ impl Reading<'_> {
 
     fn platform(&self, id: Option<&model::Content<'_>>) -> Option<Digest> {
         let id = id?.reveal();
-        Some(self.labels.digest(&[b"platform", self.connection.as_bytes(), id.as_bytes()]))
+        Some(
+            self.labels
+                .digest(&[b"platform", self.connection.as_bytes(), id.as_bytes()]),
+        )
     }
 
     fn month(&self, at: Option<Timestamp>, local: Option<&str>) -> i32 {
         let local = || {
-            let (year, month) = (local?.get(..4)?.parse::<i32>().ok()?, local?.get(5..7)?.parse::<i32>().ok()?);
+            let (year, month) = (
+                local?.get(..4)?.parse::<i32>().ok()?,
+                local?.get(5..7)?.parse::<i32>().ok()?,
+            );
             Some(year * 12 + month - 1)
         };
-        at.map(Timestamp::month).or_else(local).unwrap_or_else(|| self.received_at.month())
+        at.map(Timestamp::month)
+            .or_else(local)
+            .unwrap_or_else(|| self.received_at.month())
     }
 
     fn message(&self, message: &Message<'_>, json: &[u8]) -> Facts {
-        let conversation =
-            message.conversation.as_ref().and_then(|c| self.labels.conversation(self.connection, c));
-        let person =
-            message.sender.as_ref().and_then(|sender| self.labels.person(conversation.as_ref(), sender));
+        let conversation = message
+            .conversation
+            .as_ref()
+            .and_then(|c| self.labels.conversation(self.connection, c));
+        let person = message
+            .sender
+            .as_ref()
+            .and_then(|sender| self.labels.person(conversation.as_ref(), sender));
         let local = message.sent_at_local.as_deref();
         let is_line = self.door == Door::File && message.platform_id.is_none();
-        let (digest, slot) = if is_line { self.line(message) } else { (self.whole(json), None) };
+        let (digest, slot) = if is_line {
+            self.line(message)
+        } else {
+            (self.whole(json), None)
+        };
         Facts {
             sort: RecordSort::Message,
             what: message.content.name().to_owned(),
@@ -107,9 +123,18 @@ impl Reading<'_> {
             at_local: local.filter(|_| message.sent_at.is_none()).map(str::to_owned),
             digest,
             platform: self.platform(message.platform_id.as_ref()),
-            target: self.platform(message.quote.as_ref().and_then(|quote| quote.platform_id.as_ref())),
+            target: self.platform(
+                message
+                    .quote
+                    .as_ref()
+                    .and_then(|quote| quote.platform_id.as_ref()),
+            ),
             slot,
-            owner: Owner { conversation, person, month: self.month(message.sent_at, local) },
+            owner: Owner {
+                conversation,
+                person,
+                month: self.month(message.sent_at, local),
+            },
         }
     }
 
@@ -122,17 +147,35 @@ impl Reading<'_> {
         let conversation = text(message.conversation.as_ref().and_then(|c| c.id.as_ref()));
         let sender = text(message.sender.as_ref().and_then(|sender| sender.name.as_ref()));
         let local = message.sent_at_local.as_deref().unwrap_or("");
-        let kind = if message.sender.is_some() { b"said".as_slice() } else { b"system" };
-        let pieces = [b"line", kind, conversation, sender, local.as_bytes(), text(message.text.as_ref())];
+        let kind = if message.sender.is_some() {
+            b"said".as_slice()
+        } else {
+            b"system"
+        };
+        let pieces = [
+            b"line",
+            kind,
+            conversation,
+            sender,
+            local.as_bytes(),
+            text(message.text.as_ref()),
+        ];
         let minute = local.get(..16).unwrap_or(local);
-        let slot = self.labels.digest(&[b"slot", kind, conversation, sender, minute.as_bytes()]);
+        let slot = self
+            .labels
+            .digest(&[b"slot", kind, conversation, sender, minute.as_bytes()]);
         (self.labels.digest(&pieces), Some(slot))
     }
 
     fn event(&self, event: &Event<'_>, json: &[u8]) -> Facts {
-        let conversation =
-            event.conversation.as_ref().and_then(|c| self.labels.conversation(self.connection, c));
-        let person = event.actor.as_ref().and_then(|actor| self.labels.person(conversation.as_ref(), actor));
+        let conversation = event
+            .conversation
+            .as_ref()
+            .and_then(|c| self.labels.conversation(self.connection, c));
+        let person = event
+            .actor
+            .as_ref()
+            .and_then(|actor| self.labels.person(conversation.as_ref(), actor));
         Facts {
             sort: RecordSort::Event,
             what: event.event.name().to_owned(),
@@ -142,7 +185,11 @@ impl Reading<'_> {
             platform: self.platform(event.platform_id.as_ref()),
             target: self.platform(event.target.as_ref()),
             slot: None,
-            owner: Owner { conversation, person, month: self.month(event.occurred_at, None) },
+            owner: Owner {
+                conversation,
+                person,
+                month: self.month(event.occurred_at, None),
+            },
         }
     }
 
@@ -156,7 +203,11 @@ impl Reading<'_> {
             platform: None,
             target: None,
             slot: None,
-            owner: Owner { conversation: None, person: None, month: self.received_at.month() },
+            owner: Owner {
+                conversation: None,
+                person: None,
+                month: self.received_at.month(),
+            },
         }
     }
 }

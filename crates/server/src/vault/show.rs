@@ -31,7 +31,12 @@ pub struct RowOpener<'a> {
 
 impl<'a> RowOpener<'a> {
     pub(crate) fn new(inner: &'a Inner) -> RowOpener<'a> {
-        RowOpener { inner, captures: HashMap::new(), parts: HashMap::new(), json: Vec::new() }
+        RowOpener {
+            inner,
+            captures: HashMap::new(),
+            parts: HashMap::new(),
+            json: Vec::new(),
+        }
     }
 
     /// The key of a record's item; none when it is destroyed.
@@ -52,7 +57,10 @@ impl<'a> RowOpener<'a> {
             let reader = locked(&self.inner.reader);
             (reader.capture(at)?, reader.wrap(at)?)
         };
-        let key = row.map(|row| self.inner.data_key(&row, wrap)).transpose()?.flatten();
+        let key = row
+            .map(|row| self.inner.data_key(&row, wrap))
+            .transpose()?
+            .flatten();
         if self.captures.len() >= KEYS_MAX {
             self.captures.clear();
         }
@@ -70,8 +78,9 @@ impl<'a> RowOpener<'a> {
             return Err(VaultError::BadData(format!("entry {at} is not a part")));
         };
         let joint = self.inner.joint_key(&part.keys)?;
-        let key =
-            joint.map(|joint| seal::part::part_key(&joint, &part.wrapped_key, &part.commitment)).transpose()?;
+        let key = joint
+            .map(|joint| seal::part::part_key(&joint, &part.wrapped_key, &part.commitment))
+            .transpose()?;
         if self.parts.len() >= KEYS_MAX {
             self.parts.clear();
         }
@@ -81,7 +90,9 @@ impl<'a> RowOpener<'a> {
 
     /// The record's JSON; none when its key is destroyed.
     pub fn open(&mut self, row: &RecordRow) -> Result<Option<&[u8]>, VaultError> {
-        let Some(key) = self.item_key(row)? else { return Ok(None) };
+        let Some(key) = self.item_key(row)? else {
+            return Ok(None);
+        };
         open_row(&self.inner.file.zone, row.id, &key, &row.sealed, &mut self.json)?;
         Ok(Some(&self.json))
     }
@@ -136,7 +147,11 @@ impl Query {
                 let Ok(at) = Timestamp::parse(value).or_else(|_| Timestamp::parse(&day)) else {
                     return wrong("a date (2024-01-31) or a time (2024-01-31T10:00:00Z)");
                 };
-                if name == "after" { self.filter.from = Some(at) } else { self.filter.to = Some(at) }
+                if name == "after" {
+                    self.filter.from = Some(at)
+                } else {
+                    self.filter.to = Some(at)
+                }
             }
             "is" => match value {
                 "message" => self.filter.sort = Some(RecordSort::Message),
@@ -179,7 +194,12 @@ impl Query {
         });
         let place = conversation.as_ref().map_or(String::new(), |conversation| {
             let names = [conversation.title.as_ref(), conversation.id.as_ref()];
-            names.into_iter().flatten().map(|name| fold(name.reveal())).collect::<Vec<_>>().join("\n")
+            names
+                .into_iter()
+                .flatten()
+                .map(|name| fold(name.reveal()))
+                .collect::<Vec<_>>()
+                .join("\n")
         });
         contains_all(&searched, &self.words)
             && contains_all(&person, &self.from)
@@ -245,7 +265,10 @@ impl Vault {
         each: &mut dyn FnMut(Value) -> Result<(), VaultError>,
     ) -> Result<Coverage, VaultError> {
         let query = Query::parse(text)?;
-        self.inner.act(ActCode::Searched, &json!({ "query": text, "actor": actor, "limit": limit }))?;
+        self.inner.act(
+            ActCode::Searched,
+            &json!({ "query": text, "actor": actor, "limit": limit }),
+        )?;
         let progress = self.progress();
         let mut found = 0;
         let more = self.inner.each_match(&query, &mut |inner, row, record| {
@@ -273,7 +296,8 @@ impl Vault {
     pub fn show(&self, id: MessageId, actor: &str) -> Result<Value, VaultError> {
         let row = locked(&self.inner.reader).record(id)?;
         let row = row.ok_or_else(|| VaultError::NotFound(format!("record {id}")))?;
-        self.inner.act(ActCode::Shown, &json!({ "id": id.to_string(), "actor": actor }))?;
+        self.inner
+            .act(ActCode::Shown, &json!({ "id": id.to_string(), "actor": actor }))?;
         self.inner.show(&row)
     }
 }
@@ -293,7 +317,9 @@ impl Inner {
             after = Some(last.id);
             for row in &page {
                 let Some(json) = opener.open(row)? else { continue };
-                let Ok(record) = serde_json::from_slice::<Record<'_>>(json) else { continue };
+                let Ok(record) = serde_json::from_slice::<Record<'_>>(json) else {
+                    continue;
+                };
                 if query.matches(&record) {
                     let value = serde_json::from_slice(json).unwrap_or_default();
                     if !each(self, row, &value)? {
@@ -312,7 +338,9 @@ impl Inner {
 
     fn show(&self, row: &RecordRow) -> Result<Value, VaultError> {
         let mut opener = RowOpener::new(self);
-        let record: Option<Value> = opener.open(row)?.and_then(|json| serde_json::from_slice(json).ok());
+        let record: Option<Value> = opener
+            .open(row)?
+            .and_then(|json| serde_json::from_slice(json).ok());
         let reader = locked(&self.reader);
         let capture = reader.capture(row.id.capture)?;
         let pointing = match &row.platform {
@@ -323,7 +351,9 @@ impl Inner {
         drop(reader);
         let mut events = Vec::new();
         for event in &pointing {
-            let record: Option<Value> = opener.open(event)?.and_then(|json| serde_json::from_slice(json).ok());
+            let record: Option<Value> = opener
+                .open(event)?
+                .and_then(|json| serde_json::from_slice(json).ok());
             events.push(json!({ "id": event.id.to_string(), "record": record }));
         }
         let signed = self.ledger.signed();

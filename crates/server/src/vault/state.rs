@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use model::entry::ActCode;
 use model::Timestamp;
+use model::entry::ActCode;
 use seal::keyring::{SecretKind, Unlock};
 use seal::note::{Checkpoint, NoteKey};
 use serde::Serialize;
@@ -73,7 +73,10 @@ pub fn verify_store(
         None => None,
         Some(Ok(count)) => Some(count),
         Some(Err(error)) => {
-            findings.push(Finding { place: "keys/keystore".to_owned(), detail: error.to_string() });
+            findings.push(Finding {
+                place: "keys/keystore".to_owned(),
+                detail: error.to_string(),
+            });
             None
         }
     };
@@ -85,7 +88,10 @@ pub fn verify_store(
         unsigned_entries: checked.unsigned_entries,
         secrets,
         compared_with_outside: outside.is_some(),
-        findings: findings.into_iter().map(|finding| (finding.place, finding.detail)).collect(),
+        findings: findings
+            .into_iter()
+            .map(|finding| (finding.place, finding.detail))
+            .collect(),
     })
 }
 
@@ -118,7 +124,8 @@ impl Vault {
     pub fn hand_out_checkpoint(&self, actor: &str) -> Result<HandedOut, VaultError> {
         let pinned = self.inner.pinned_sizes()?;
         let signed = self.inner.ledger.flush()?;
-        let signed = signed.ok_or_else(|| VaultError::NotFound("checkpoint: the ledger is empty".to_owned()))?;
+        let signed =
+            signed.ok_or_else(|| VaultError::NotFound("checkpoint: the ledger is empty".to_owned()))?;
         let act = json!({ "size": signed.size, "covers": signed.covers, "actor": actor });
         self.inner.act(ActCode::CheckpointHandedOut, &act)?;
         let reader = LogReader::new(self.inner.ledger.log_folder(), signed.size);
@@ -126,9 +133,16 @@ impl Vault {
         for size in pinned.into_iter().filter(|size| *size > 0 && *size < signed.size) {
             from.push(seal::bundle::SideProof::new(size, &reader.consistency(size)?));
         }
-        let proofs = seal::bundle::SideProofs { to: signed.size, from };
+        let proofs = seal::bundle::SideProofs {
+            to: signed.size,
+            from,
+        };
         let proofs = serde_json::to_string(&proofs).unwrap_or_default();
-        Ok(HandedOut { note: signed.note, proofs, size: signed.size })
+        Ok(HandedOut {
+            note: signed.note,
+            proofs,
+            size: signed.size,
+        })
     }
 
     /// The newest checkpoint as it stands.
@@ -229,15 +243,24 @@ impl Inner {
     }
 
     pub fn last_handed_out(&self) -> Result<Option<Timestamp>, VaultError> {
-        let last = locked(&self.reader).acts(ActCode::CheckpointHandedOut as u16)?.pop();
-        Ok(last.map(|at| self.must_entry(at)).transpose()?.map(|entry| entry.header.recorded_at))
+        let last = locked(&self.reader)
+            .acts(ActCode::CheckpointHandedOut as u16)?
+            .pop();
+        Ok(last
+            .map(|at| self.must_entry(at))
+            .transpose()?
+            .map(|entry| entry.header.recorded_at))
     }
 
     fn doctor(&self) -> Result<Vec<Check>, VaultError> {
         let now = (self.clock)();
         let mut checks = Vec::new();
         let mut add = |check: &str, ok: bool, detail: String| {
-            checks.push(Check { check: check.to_owned(), ok, detail });
+            checks.push(Check {
+                check: check.to_owned(),
+                ok,
+                detail,
+            });
         };
         let anchored = self.last_handed_out()?;
         let hours = anchored.map(|at| (now.as_micros() - at.as_micros()) / 3_600_000_000);
@@ -245,13 +268,20 @@ impl Inner {
             "a checkpoint is kept elsewhere",
             hours.is_some_and(|hours| hours <= ANCHOR_AGE_MAX_HOURS),
             hours.map_or_else(
-                || "none was ever handed out: `chancery checkpoint --out FILE`, and keep FILE elsewhere".to_owned(),
+                || {
+                    "none was ever handed out: `chancery checkpoint --out FILE`, and keep FILE elsewhere"
+                        .to_owned()
+                },
                 |hours| format!("the last was handed out {hours} hours ago; at most 24 are well"),
             ),
         );
         let copy = locked(&self.keys).has_copy();
         let advice = "none: erasure is not yet in force, and one lost disk loses the record; `chancery init --key-copy`";
-        let copy_detail = if copy { "present".to_owned() } else { advice.to_owned() };
+        let copy_detail = if copy {
+            "present".to_owned()
+        } else {
+            advice.to_owned()
+        };
         add("a second copy of the key store", copy, copy_detail);
         let progress = *locked(&self.progress);
         add(
@@ -261,17 +291,31 @@ impl Inner {
         );
         let reader = locked(&self.reader);
         let unreadable = reader.count_unreadable()?;
-        add("every capture opens", unreadable == 0, format!("{unreadable} do not"));
+        add(
+            "every capture opens",
+            unreadable == 0,
+            format!("{unreadable} do not"),
+        );
         let gaps = reader.gaps()?.len();
-        add("no gaps are known", gaps == 0, format!("{gaps} known; `chancery verify` and the status page name them"));
+        add(
+            "no gaps are known",
+            gaps == 0,
+            format!("{gaps} known; `chancery verify` and the status page name them"),
+        );
         drop(reader);
         let connections = self.connections();
-        add("a connection is configured", !connections.is_empty(), format!("{}", connections.len()));
+        add(
+            "a connection is configured",
+            !connections.is_empty(),
+            format!("{}", connections.len()),
+        );
         let space = store::folder::free_bytes(&self.folder);
         add(
             "the disk has room",
             space.is_none_or(|bytes| bytes > 1 << 30),
-            space.map_or("unknown".to_owned(), |bytes| format!("{} MiB free; below 1024 is a warning", bytes >> 20)),
+            space.map_or("unknown".to_owned(), |bytes| {
+                format!("{} MiB free; below 1024 is a warning", bytes >> 20)
+            }),
         );
         Ok(checks)
     }
@@ -297,7 +341,9 @@ impl Inner {
             .connections()
             .iter()
             .map(|config| {
-                let own = by_connection.iter().find(|(name, _, _)| name == config.id.as_str());
+                let own = by_connection
+                    .iter()
+                    .find(|(name, _, _)| name == config.id.as_str());
                 json!({
                     "id": config.id, "connector": config.connector,
                     "captures": own.map_or(0, |(_, count, _)| *count),

@@ -62,7 +62,9 @@ impl Catalogue {
     /// # Errors
     /// [`StoreError::Catalogue`].
     pub fn clear(&mut self) -> Result<(), StoreError> {
-        for table in ["mark", "capture", "chunk", "wrap", "part", "record", "gap", "imported", "fetch", "act"] {
+        for table in [
+            "mark", "capture", "chunk", "wrap", "part", "record", "gap", "imported", "fetch", "act",
+        ] {
             self.db.execute(&format!("DELETE FROM {table}"), [])?;
         }
         self.set_mark("version", VERSION)
@@ -95,7 +97,10 @@ impl Catalogue {
     /// [`StoreError::Catalogue`].
     pub fn mark(&self, name: &str) -> Result<i64, StoreError> {
         let mut statement = self.db.prepare_cached("SELECT value FROM mark WHERE name = $1")?;
-        Ok(statement.query_row([name], |row| row.get(0)).optional()?.unwrap_or(0))
+        Ok(statement
+            .query_row([name], |row| row.get(0))
+            .optional()?
+            .unwrap_or(0))
     }
 
     /// Sets a mark.
@@ -116,7 +121,13 @@ impl Catalogue {
     ///
     /// # Errors
     /// [`StoreError::Catalogue`].
-    pub fn note_chunk(&mut self, row: &CaptureRow, chunk: u32, last: bool, at: Position) -> Result<(), StoreError> {
+    pub fn note_chunk(
+        &mut self,
+        row: &CaptureRow,
+        chunk: u32,
+        last: bool,
+        at: Position,
+    ) -> Result<(), StoreError> {
         if chunk == 0 {
             self.db
                 .prepare_cached(
@@ -144,7 +155,11 @@ impl Catalogue {
                 ])?;
             return Ok(());
         }
-        let state = if last { CaptureState::Complete } else { CaptureState::Partial };
+        let state = if last {
+            CaptureState::Complete
+        } else {
+            CaptureState::Partial
+        };
         self.db
             .prepare_cached(
                 "INSERT INTO chunk (capture_id, chunk, position) VALUES ($1, $2, $3)
@@ -165,8 +180,10 @@ impl Catalogue {
     /// # Errors
     /// [`StoreError::Catalogue`].
     pub fn capture(&self, at: Position) -> Result<Option<CaptureRow>, StoreError> {
-        let mut statement =
-            self.db.prepare_cached(&format!("SELECT {} FROM capture WHERE position = $1", rows::CAPTURE))?;
+        let mut statement = self.db.prepare_cached(&format!(
+            "SELECT {} FROM capture WHERE position = $1",
+            rows::CAPTURE
+        ))?;
         Ok(statement.query_row([number(at.0)], rows::capture).optional()?)
     }
 
@@ -175,7 +192,9 @@ impl Catalogue {
     /// # Errors
     /// [`StoreError::Catalogue`].
     pub fn first_chunk(&self, capture_id: &Digest) -> Result<Option<Position>, StoreError> {
-        let mut statement = self.db.prepare_cached("SELECT position FROM capture WHERE capture_id = $1")?;
+        let mut statement = self
+            .db
+            .prepare_cached("SELECT position FROM capture WHERE capture_id = $1")?;
         let found: Option<i64> = statement.query_row([capture_id], |row| row.get(0)).optional()?;
         Ok(found.map(position))
     }
@@ -186,8 +205,9 @@ impl Catalogue {
     /// [`StoreError::Catalogue`].
     pub fn chunks(&self, row: &CaptureRow) -> Result<Vec<Position>, StoreError> {
         let mut all = vec![row.position];
-        let mut statement =
-            self.db.prepare_cached("SELECT position FROM chunk WHERE capture_id = $1 ORDER BY chunk")?;
+        let mut statement = self
+            .db
+            .prepare_cached("SELECT position FROM chunk WHERE capture_id = $1 ORDER BY chunk")?;
         let mut found = statement.query([row.capture_id])?;
         while let Some(row) = found.next()? {
             all.push(position(row.get(0)?));
@@ -200,9 +220,14 @@ impl Catalogue {
     /// # Errors
     /// [`StoreError::Catalogue`].
     pub fn captures_to_normalize(&self, limit: u32) -> Result<Vec<CaptureRow>, StoreError> {
-        let sql = format!("SELECT {} FROM capture WHERE state = 1 ORDER BY position LIMIT $1", rows::CAPTURE);
+        let sql = format!(
+            "SELECT {} FROM capture WHERE state = 1 ORDER BY position LIMIT $1",
+            rows::CAPTURE
+        );
         let mut statement = self.db.prepare_cached(&sql)?;
-        let found = statement.query_map([limit], rows::capture)?.collect::<Result<_, _>>()?;
+        let found = statement
+            .query_map([limit], rows::capture)?
+            .collect::<Result<_, _>>()?;
         Ok(found)
     }
 
@@ -211,11 +236,14 @@ impl Catalogue {
     /// # Errors
     /// [`StoreError::Catalogue`].
     pub fn captures_from(&self, from: Position, limit: u32) -> Result<Vec<CaptureRow>, StoreError> {
-        let sql =
-            format!("SELECT {} FROM capture WHERE position >= $1 ORDER BY position LIMIT $2", rows::CAPTURE);
+        let sql = format!(
+            "SELECT {} FROM capture WHERE position >= $1 ORDER BY position LIMIT $2",
+            rows::CAPTURE
+        );
         let mut statement = self.db.prepare_cached(&sql)?;
-        let found =
-            statement.query_map(params![number(from.0), limit], rows::capture)?.collect::<Result<_, _>>()?;
+        let found = statement
+            .query_map(params![number(from.0), limit], rows::capture)?
+            .collect::<Result<_, _>>()?;
         Ok(found)
     }
 
@@ -261,8 +289,13 @@ impl Catalogue {
     /// # Errors
     /// [`StoreError::Catalogue`].
     pub fn report(&self, at: Position) -> Result<Option<String>, StoreError> {
-        let mut statement = self.db.prepare_cached("SELECT report FROM capture WHERE position = $1")?;
-        Ok(statement.query_row([number(at.0)], |row| row.get(0)).optional()?.flatten())
+        let mut statement = self
+            .db
+            .prepare_cached("SELECT report FROM capture WHERE position = $1")?;
+        Ok(statement
+            .query_row([number(at.0)], |row| row.get(0))
+            .optional()?
+            .flatten())
     }
 
     /// Notes a wrap.
@@ -286,7 +319,9 @@ impl Catalogue {
         let mut statement = self
             .db
             .prepare_cached("SELECT position FROM wrap WHERE source = $1 ORDER BY position DESC LIMIT 1")?;
-        let found: Option<i64> = statement.query_row([number(source.0)], |row| row.get(0)).optional()?;
+        let found: Option<i64> = statement
+            .query_row([number(source.0)], |row| row.get(0))
+            .optional()?;
         Ok(found.map(position))
     }
 
@@ -294,7 +329,13 @@ impl Catalogue {
     ///
     /// # Errors
     /// [`StoreError::Catalogue`].
-    pub fn note_part(&mut self, source: Position, part: u32, last: bool, at: Position) -> Result<(), StoreError> {
+    pub fn note_part(
+        &mut self,
+        source: Position,
+        part: u32,
+        last: bool,
+        at: Position,
+    ) -> Result<(), StoreError> {
         self.db
             .prepare_cached(
                 "INSERT INTO part (source, position, part, last) VALUES ($1, $2, $3, $4)
@@ -309,8 +350,9 @@ impl Catalogue {
     /// # Errors
     /// [`StoreError::Catalogue`].
     pub fn parts(&self, source: Position) -> Result<Vec<Position>, StoreError> {
-        let mut statement =
-            self.db.prepare_cached("SELECT position, part, last FROM part WHERE source = $1 ORDER BY position")?;
+        let mut statement = self
+            .db
+            .prepare_cached("SELECT position, part, last FROM part WHERE source = $1 ORDER BY position")?;
         let (mut set, mut complete) = (Vec::new(), Vec::new());
         let mut found = statement.query([number(source.0)])?;
         while let Some(row) = found.next()? {
@@ -333,8 +375,10 @@ impl Catalogue {
     /// # Errors
     /// [`StoreError::Catalogue`].
     pub fn clear_records(&mut self, capture: Position) -> Result<(), StoreError> {
-        self.db.execute("DELETE FROM record WHERE capture = $1", [number(capture.0)])?;
-        self.db.execute("DELETE FROM fetch WHERE capture = $1", [number(capture.0)])?;
+        self.db
+            .execute("DELETE FROM record WHERE capture = $1", [number(capture.0)])?;
+        self.db
+            .execute("DELETE FROM fetch WHERE capture = $1", [number(capture.0)])?;
         Ok(())
     }
 
@@ -382,11 +426,13 @@ impl Catalogue {
             "SELECT COUNT(*) FROM record WHERE digest = $1 AND capture < $2 GROUP BY capture
              ORDER BY COUNT(*) DESC LIMIT 1",
         )?;
-        let earlier: Option<i64> =
-            earlier.query_row(params![digest, number(capture.0)], |row| row.get(0)).optional()?;
+        let earlier: Option<i64> = earlier
+            .query_row(params![digest, number(capture.0)], |row| row.get(0))
+            .optional()?;
         let Some(earlier) = earlier else { return Ok(false) };
-        let mut here =
-            self.db.prepare_cached("SELECT COUNT(*) FROM record WHERE digest = $1 AND capture = $2")?;
+        let mut here = self
+            .db
+            .prepare_cached("SELECT COUNT(*) FROM record WHERE digest = $1 AND capture = $2")?;
         let here: i64 = here.query_row(params![digest, number(capture.0)], |row| row.get(0))?;
         Ok(earlier > here)
     }
@@ -396,9 +442,14 @@ impl Catalogue {
     /// # Errors
     /// [`StoreError::Catalogue`].
     pub fn record(&self, id: MessageId) -> Result<Option<RecordRow>, StoreError> {
-        let sql = format!("SELECT {} FROM record WHERE capture = $1 AND ordinal = $2", rows::RECORD);
+        let sql = format!(
+            "SELECT {} FROM record WHERE capture = $1 AND ordinal = $2",
+            rows::RECORD
+        );
         let mut statement = self.db.prepare_cached(&sql)?;
-        Ok(statement.query_row(params![number(id.capture.0), id.ordinal], rows::record).optional()?)
+        Ok(statement
+            .query_row(params![number(id.capture.0), id.ordinal], rows::record)
+            .optional()?)
     }
 
     /// Records after `after` that a filter takes, in order of their ids.
@@ -454,7 +505,9 @@ impl Catalogue {
             rows::RECORD
         );
         let mut statement = self.db.prepare_cached(&sql)?;
-        let found = statement.query_map(params![platform, limit], rows::record)?.collect::<Result<_, _>>()?;
+        let found = statement
+            .query_map(params![platform, limit], rows::record)?
+            .collect::<Result<_, _>>()?;
         Ok(found)
     }
 
@@ -466,9 +519,14 @@ impl Catalogue {
         let mut statement = self.db.prepare_cached(
             "SELECT COUNT(*), COALESCE(SUM(repeats), 0) FROM record WHERE capture = $1 AND sort = $2",
         )?;
-        let (all, repeated): (i64, i64) =
-            statement.query_row(params![number(capture.0), sort.code()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok((u64::try_from(all).unwrap_or(0), u64::try_from(repeated).unwrap_or(0)))
+        let (all, repeated): (i64, i64) = statement
+            .query_row(params![number(capture.0), sort.code()], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
+        Ok((
+            u64::try_from(all).unwrap_or(0),
+            u64::try_from(repeated).unwrap_or(0),
+        ))
     }
 
     /// Pairs of a new record and one of an earlier capture in the same slot (conversation, sender, minute) whose text
@@ -476,7 +534,11 @@ impl Catalogue {
     ///
     /// # Errors
     /// [`StoreError::Catalogue`].
-    pub fn changed_since(&self, capture: Position, limit: u32) -> Result<Vec<(MessageId, MessageId)>, StoreError> {
+    pub fn changed_since(
+        &self,
+        capture: Position,
+        limit: u32,
+    ) -> Result<Vec<(MessageId, MessageId)>, StoreError> {
         let mut statement = self.db.prepare_cached(
             "SELECT DISTINCT n.ordinal, o.capture, o.ordinal FROM record n JOIN record o ON o.slot = n.slot
              WHERE n.capture = $1 AND n.repeats = 0 AND n.slot IS NOT NULL AND o.capture < $1 AND o.repeats = 0
@@ -486,7 +548,16 @@ impl Catalogue {
         let found = statement
             .query_map(params![number(capture.0), limit], |row| {
                 let (new, old, ordinal): (u32, i64, u32) = (row.get(0)?, row.get(1)?, row.get(2)?);
-                Ok((MessageId { capture, ordinal: new }, MessageId { capture: position(old), ordinal }))
+                Ok((
+                    MessageId {
+                        capture,
+                        ordinal: new,
+                    },
+                    MessageId {
+                        capture: position(old),
+                        ordinal,
+                    },
+                ))
             })?
             .collect::<Result<_, _>>()?;
         Ok(found)
@@ -518,9 +589,9 @@ impl Catalogue {
     /// # Errors
     /// [`StoreError::Catalogue`].
     pub fn gaps(&self) -> Result<Vec<GapRow>, StoreError> {
-        let mut statement = self
-            .db
-            .prepare_cached("SELECT position, connection, from_at, to_at, cause, amount FROM gap ORDER BY position")?;
+        let mut statement = self.db.prepare_cached(
+            "SELECT position, connection, from_at, to_at, cause, amount FROM gap ORDER BY position",
+        )?;
         let found = statement.query_map([], rows::gap)?.collect::<Result<_, _>>()?;
         Ok(found)
     }
@@ -531,7 +602,9 @@ impl Catalogue {
     /// [`StoreError::Catalogue`].
     pub fn note_act(&mut self, at: Position, code: u16) -> Result<(), StoreError> {
         self.db
-            .prepare_cached("INSERT INTO act (position, code) VALUES ($1, $2) ON CONFLICT (position) DO NOTHING")?
+            .prepare_cached(
+                "INSERT INTO act (position, code) VALUES ($1, $2) ON CONFLICT (position) DO NOTHING",
+            )?
             .execute(params![number(at.0), code])?;
         Ok(())
     }
@@ -541,8 +614,9 @@ impl Catalogue {
     /// # Errors
     /// [`StoreError::Catalogue`].
     pub fn acts(&self, code: u16) -> Result<Vec<Position>, StoreError> {
-        let mut statement =
-            self.db.prepare_cached("SELECT position FROM act WHERE code = $1 ORDER BY position")?;
+        let mut statement = self
+            .db
+            .prepare_cached("SELECT position FROM act WHERE code = $1 ORDER BY position")?;
         let found = statement
             .query_map([code], |row| row.get::<_, i64>(0).map(position))?
             .collect::<Result<_, _>>()?;
@@ -607,8 +681,9 @@ impl Catalogue {
             "SELECT capture, ordinal, file, attempts, due_at, state, sealed FROM fetch
              WHERE state = 0 AND due_at <= $1 ORDER BY due_at, capture, ordinal LIMIT $2",
         )?;
-        let found =
-            statement.query_map(params![now.as_micros(), limit], rows::fetch)?.collect::<Result<_, _>>()?;
+        let found = statement
+            .query_map(params![now.as_micros(), limit], rows::fetch)?
+            .collect::<Result<_, _>>()?;
         Ok(found)
     }
 
@@ -624,13 +699,25 @@ impl Catalogue {
     ///
     /// # Errors
     /// [`StoreError::Catalogue`].
-    pub fn set_fetch(&mut self, id: MessageId, file: u16, due_at: Timestamp, over: bool) -> Result<(), StoreError> {
+    pub fn set_fetch(
+        &mut self,
+        id: MessageId,
+        file: u16,
+        due_at: Timestamp,
+        over: bool,
+    ) -> Result<(), StoreError> {
         self.db
             .prepare_cached(
                 "UPDATE fetch SET attempts = attempts + 1, due_at = $1, state = $2
                  WHERE capture = $3 AND ordinal = $4 AND file = $5",
             )?
-            .execute(params![due_at.as_micros(), i64::from(over), number(id.capture.0), id.ordinal, file])?;
+            .execute(params![
+                due_at.as_micros(),
+                i64::from(over),
+                number(id.capture.0),
+                id.ordinal,
+                file
+            ])?;
         Ok(())
     }
 
@@ -661,7 +748,11 @@ impl Catalogue {
         )?;
         let read = |row: &Row<'_>| {
             let (name, count, last): (String, i64, Option<i64>) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            Ok((name, u64::try_from(count).unwrap_or(0), last.map(Timestamp::from_micros)))
+            Ok((
+                name,
+                u64::try_from(count).unwrap_or(0),
+                last.map(Timestamp::from_micros),
+            ))
         };
         let found = statement.query_map([], read)?.collect::<Result<_, _>>()?;
         Ok(found)
@@ -701,9 +792,12 @@ impl Catalogue {
     /// # Errors
     /// [`StoreError::Catalogue`].
     pub fn unfinished_epochs(&self) -> Result<Vec<u32>, StoreError> {
-        let mut statement =
-            self.db.prepare_cached("SELECT DISTINCT epoch FROM capture WHERE state <> 2 ORDER BY epoch")?;
-        let found = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let mut statement = self
+            .db
+            .prepare_cached("SELECT DISTINCT epoch FROM capture WHERE state <> 2 ORDER BY epoch")?;
+        let found = statement
+            .query_map([], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
         Ok(found)
     }
 
@@ -712,9 +806,9 @@ impl Catalogue {
     /// # Errors
     /// [`StoreError::Catalogue`].
     pub fn count_for_key(&self, key: KeyId) -> Result<u64, StoreError> {
-        let mut statement = self
-            .db
-            .prepare_cached("SELECT COUNT(*) FROM record WHERE (conversation = $1 OR person = $1) AND repeats = 0")?;
+        let mut statement = self.db.prepare_cached(
+            "SELECT COUNT(*) FROM record WHERE (conversation = $1 OR person = $1) AND repeats = 0",
+        )?;
         let count: i64 = statement.query_row([key.0], |row| row.get(0))?;
         Ok(u64::try_from(count).unwrap_or(0))
     }

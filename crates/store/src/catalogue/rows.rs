@@ -93,7 +93,10 @@ pub(super) fn capture(row: &Row<'_>) -> rusqlite::Result<CaptureRow> {
         size_bytes: u64::try_from(row.get::<_, i64>(9)?).unwrap_or(0),
         last_position: position(row.get(10)?),
         state: CaptureState::from_code(row.get(11)?),
-        cause: cause.zip(ordinal).map(|(at, ordinal)| MessageId { capture: position(at), ordinal }),
+        cause: cause.zip(ordinal).map(|(at, ordinal)| MessageId {
+            capture: position(at),
+            ordinal,
+        }),
         file: row.get(14)?,
         file_state: row.get(15)?,
     })
@@ -182,10 +185,16 @@ pub(super) const RECORD: &str = "capture, ordinal, sort, what, conversation, per
 pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
     let placement = match row.get::<_, i64>(13)? {
         0 => Placement::Capture,
-        _ => Placement::Part { part: position(row.get(14)?), item: row.get(15)? },
+        _ => Placement::Part {
+            part: position(row.get(14)?),
+            item: row.get(15)?,
+        },
     };
     Ok(RecordRow {
-        id: MessageId { capture: position(row.get(0)?), ordinal: row.get(1)? },
+        id: MessageId {
+            capture: position(row.get(0)?),
+            ordinal: row.get(1)?,
+        },
         sort: RecordSort::from_code(row.get(2)?),
         what: row.get(3)?,
         conversation: KeyId(row.get(4)?),
@@ -249,7 +258,10 @@ pub struct FetchRow {
 
 pub(super) fn fetch(row: &Row<'_>) -> rusqlite::Result<FetchRow> {
     Ok(FetchRow {
-        id: MessageId { capture: position(row.get(0)?), ordinal: row.get(1)? },
+        id: MessageId {
+            capture: position(row.get(0)?),
+            ordinal: row.get(1)?,
+        },
         file: row.get(2)?,
         attempts: row.get(3)?,
         due_at: Timestamp::from_micros(row.get(4)?),

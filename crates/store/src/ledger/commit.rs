@@ -73,7 +73,7 @@ pub fn create_segment(
 
 /// Writes zeros and makes them durable.
 fn fill(file: &File, from: u64, to: u64) -> io::Result<()> {
-    const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     let mut at = from;
     while at < to {
         let count = usize::try_from((to - at).min(ZEROS.len() as u64)).unwrap_or(ZEROS.len());

@@ -235,7 +235,7 @@ impl Log {
         let size = checkpoint.size;
         let reader = LogReader::new(self.folder.clone(), size);
         self.frontier = Frontier::load(size, |level, index, width| reader.tile(level, index, width))?;
-        if size % WIDTH > 0 {
+        if !size.is_multiple_of(WIDTH) {
             let batches = reader.bundle(size / WIDTH)?;
             self.bundle = batches.iter().map(Batch::encode).collect();
         }

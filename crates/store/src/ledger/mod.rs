@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -237,18 +238,20 @@ impl Ledger {
         *locked(&self.shared.head)
     }
 
-    /// Waits until the head has passed `seen`, somebody calls [`Ledger::wake`], or `at_most` is over; returns the head.
-    pub fn wait_past(&self, seen: Position, at_most: Duration) -> Position {
+    /// Waits until the head has passed `seen`, `stop` is set and [`Ledger::wake`] called, or `at_most` is over; returns
+    /// the head.
+    pub fn wait_past(&self, seen: Position, at_most: Duration, stop: &AtomicBool) -> Position {
         let head = locked(&self.shared.head);
-        if *head > seen {
+        if *head > seen || stop.load(Ordering::SeqCst) {
             return *head;
         }
         let waited = self.shared.moved.wait_timeout(head, at_most);
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Wakes whoever waits in [`Ledger::wait_past`].
+    /// Wakes whoever waits in [`Ledger::wait_past`]. Under the lock, so that nobody who has just looked at `stop` misses it.
     pub fn wake(&self) {
+        let _head = locked(&self.shared.head);
         self.shared.moved.notify_all();
     }
 

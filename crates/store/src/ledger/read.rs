@@ -85,6 +85,8 @@ pub enum Found {
     End,
     /// Something that is no whole group.
     Damaged,
+    /// A group whose bytes are not those that were committed.
+    Altered(Group),
 }
 
 /// Reads the group at `offset`; `limit` is where the file's groups may end at most.
@@ -115,16 +117,19 @@ pub fn read_group(file: &File, offset: u64, limit: u64) -> std::io::Result<Found
     }
     let mut payload = vec![0; head.payload_bytes];
     file.read_exact_at(&mut payload, offset + HEAD_BYTES as u64)?;
-    if !head.matches(&payload) {
-        return Ok(Found::Damaged);
-    }
-    Ok(Found::Group(Group {
+    let matches = head.matches(&payload);
+    let group = Group {
         first: head.first,
         count: head.count,
         offset,
         end,
         payload,
-    }))
+    };
+    Ok(if matches {
+        Found::Group(group)
+    } else {
+        Found::Altered(group)
+    })
 }
 
 /// Walks the groups from a position to the head, as far as it stands when each is asked for.

@@ -211,7 +211,9 @@ fn walk(segment: &mut SegmentInfo, first: Position) -> Result<Walked, StoreError
                 let damaged = !is_zero(&file, offset, length).map_err(io)?;
                 return Ok(Walked { next, damaged });
             }
-            Found::Group(_) | Found::Damaged => return Ok(Walked { next, damaged: true }),
+            Found::Group(_) | Found::Altered(_) | Found::Damaged => {
+                return Ok(Walked { next, damaged: true });
+            }
         }
     }
 }

@@ -317,8 +317,18 @@ impl Checker<'_> {
                     self.check_entries(&group, name, offset);
                     offset = group.end;
                 }
+                Found::Altered(group) if self.plausible(&group) => {
+                    let last = group.first.0 + u64::from(group.count).saturating_sub(1);
+                    self.find(
+                        format!("{name} at byte {offset}, entries {} to {last}", group.first),
+                        "were altered: their checksum does not match",
+                    );
+                    self.check_entries(&group, name, offset);
+                    self.next = group.first.plus(u64::from(group.count));
+                    offset = group.end;
+                }
                 Found::End if !sealed => return self.check_slack(file, path, name, offset, to),
-                Found::End | Found::Damaged => {
+                Found::End | Found::Damaged | Found::Altered(_) => {
                     self.find(
                         format!("{name} at byte {offset}, position {}", self.next),
                         "is not a whole group",
@@ -328,6 +338,11 @@ impl Checker<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the head of an altered group can be believed, so that what follows it can still be checked.
+    fn plausible(&self, group: &super::read::Group) -> bool {
+        group.first == self.next && group.count > 0 && group.entries().is_ok()
     }
 
     fn check_slack(
