@@ -75,6 +75,7 @@ fn rate(writers: usize, write: impl Fn(usize) + Sync) -> f64 {
                 }
             });
         }
+        // tidy: allow sleep: a round is a stretch of time
         std::thread::sleep(ROUND);
         over.store(true, Ordering::Relaxed);
     });

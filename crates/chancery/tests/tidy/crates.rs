@@ -83,7 +83,6 @@ const BANNED: &[(&str, &str)] = &[
         "jiff is our calendar; two would disagree about a time zone one day",
     ),
     ("async-std", "one runtime: tokio"),
-    ("lazy_static", "the standard library has LazyLock"),
     (
         "webpki-roots",
         "who is trusted for an outgoing connection is the machine's business, kept current there",

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connect::{Connector, Fetch};
+use model::MessageId;
 use model::entry::{Gap, GapCause, Kind, Origin};
 use model::record::AttachmentState;
+use seal::Key;
 use seal::envelope::{CHUNK_BYTES, Purpose, stream_head};
 use store::catalogue::FetchRow;
 use store::ledger::Draft;
@@ -205,5 +207,39 @@ impl Inner {
             drafts.push(Draft { kind, body });
         }
         Ok(drafts)
+    }
+}
+
+impl Inner {
+    /// Seals what is to be fetched: it names a file of somebody's message.
+    pub fn seal_fetch(&self, id: MessageId, file: u16, json: &[u8]) -> Result<Vec<u8>, VaultError> {
+        let salt: [u8; 16] = seal::suite::random()?;
+        let key = self.fetch_key(id, file, &salt)?;
+        let mut sealed = json.to_vec();
+        seal::suite::seal(&key, [0; 12], b"chancery/1/fetch", &mut sealed)?;
+        Ok([salt.as_slice(), &sealed].concat())
+    }
+
+    fn fetch_key(&self, id: MessageId, file: u16, salt: &[u8; 16]) -> Result<Key, VaultError> {
+        let place = [
+            id.capture.0.to_be_bytes().as_slice(),
+            &id.ordinal.to_be_bytes(),
+            &file.to_be_bytes(),
+        ]
+        .concat();
+        Ok(seal::suite::derive_from_key(
+            &self.names_key,
+            &[b"chancery/1/fetch", &place, salt],
+        )?)
+    }
+
+    /// Opens what is to be fetched.
+    pub fn open_fetch(&self, row: &FetchRow) -> Result<Fetch, VaultError> {
+        let wrong = || VaultError::BadData(format!("fetch of {} is not readable", row.id));
+        let (salt, sealed) = row.sealed.split_first_chunk::<16>().ok_or_else(wrong)?;
+        let key = self.fetch_key(row.id, row.file, salt)?;
+        let mut json = Vec::new();
+        seal::suite::open(&key, [0; 12], b"chancery/1/fetch", sealed, &mut json)?;
+        serde_json::from_slice(&json).map_err(|_| wrong())
     }
 }

@@ -6,25 +6,27 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use model::entry::{ActCode, Destruction, Gap, GapCause, Kind};
+use model::entry::{ActCode, Gap, GapCause, Kind};
 use model::{KeyId, Position, Timestamp, ZoneId};
-use seal::envelope::{EpochPrivate, EpochPublic};
-use seal::keyring::{PassphraseCost, Record, SecretKind, Unlock};
+use seal::envelope::EpochPublic;
+use seal::keyring::{SecretKind, Unlock};
 use seal::note::NoteKey;
-use seal::suite::{EcdhPrivate, MacKey, SigningKey};
+use seal::suite::{MacKey, SigningKey};
 use seal::{Key, SealError};
 use serde::{Deserialize, Serialize};
 use store::StoreError;
 use store::catalogue::Catalogue;
-use store::folder::{self, FolderLock};
+use store::folder::FolderLock;
 use store::keystore::KeyStore;
 use store::ledger::{Clock, Draft, Ledger, LedgerOptions};
 
 pub mod captures;
 pub mod connections;
+mod epochs;
 mod existing;
 pub mod export;
 pub mod fetches;
+mod folder;
 mod follow;
 pub mod host;
 pub mod import;
@@ -33,9 +35,13 @@ mod normalize;
 mod parts;
 mod rows;
 pub mod show;
+mod sinks;
 pub mod state;
 pub mod users;
 
+use epochs::{Epoch, current_epoch};
+use folder::{ACTS_LABEL, DIGEST_LABEL, NAMES_LABEL, SIGNING_LABEL, own_secret};
+pub use folder::{create, read_zone_file};
 use labels::Labels;
 
 /// What `zone.json` says: nothing secret.
@@ -121,12 +127,6 @@ pub struct Vault {
     follower: Option<JoinHandle<()>>,
 }
 
-struct Epoch {
-    number: u32,
-    public: EpochPublic,
-    begun_at: Timestamp,
-}
-
 /// How far followers have come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -164,119 +164,6 @@ pub(crate) struct Inner {
 
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Fixed labels of the zone's own secrets.
-const DIGEST_LABEL: [u8; 16] = *b"chancery-digest1";
-const SIGNING_LABEL: [u8; 16] = *b"chancery-signing";
-const ACTS_LABEL: [u8; 16] = *b"chancery-acts-01";
-const NAMES_LABEL: [u8; 16] = *b"chancery-names-1";
-
-fn epoch_label(number: u32) -> [u8; 16] {
-    let mut label = *b"chancery-ep\0\0\0\0\0";
-    label
-        .iter_mut()
-        .skip(12)
-        .zip(number.to_be_bytes())
-        .for_each(|(to, from)| *to = from);
-    label
-}
-
-/// Makes a data folder: key store, zone key, empty ledger. Refuses a folder that has something in it.
-///
-/// # Errors
-/// [`VaultError::Exists`]; [`VaultError::Store`].
-pub fn create(
-    data: &Path,
-    zone: ZoneId,
-    unlock: &Unlock<'_>,
-    cost: PassphraseCost,
-    key_copy: Option<PathBuf>,
-    now: Timestamp,
-) -> Result<ZoneFile, VaultError> {
-    let occupied = std::fs::read_dir(data).is_ok_and(|mut files| files.next().is_some());
-    if occupied {
-        return Err(VaultError::Exists(format!(
-            "{} is not empty: choose another folder, or open this one",
-            data.display()
-        )));
-    }
-    for part in ["ledger", "keys", "catalogue"] {
-        folder::create_folder(&data.join(part))?;
-    }
-    let _lock = FolderLock::take(data)?;
-    let mut keys = KeyStore::create(&data.join("keys/keystore"), zone.clone(), unlock, cost)?;
-    let seed = Key::random()?;
-    let signing = SigningKey::from_seed(&seed)?;
-    let secrets = [
-        (SecretKind::Digest, DIGEST_LABEL, Key::random()?),
-        (SecretKind::Acts, ACTS_LABEL, Key::random()?),
-        (SecretKind::Catalogue, NAMES_LABEL, Key::random()?),
-        (SecretKind::Signing, SIGNING_LABEL, seed),
-    ];
-    let mut records = Vec::new();
-    for (kind, label, secret) in secrets {
-        let id = KeyId(seal::suite::random()?);
-        records.push(Record::Secret {
-            id,
-            kind,
-            label,
-            at: Position(0),
-            secret,
-        });
-    }
-    keys.append(records)?;
-    let public = signing.public();
-    let fingerprint: String = seal::suite::hex(&seal::suite::sha256(&public))
-        .chars()
-        .take(8)
-        .collect();
-    let note_key = NoteKey {
-        name: format!("chancery/{zone}/{fingerprint}"),
-        public,
-    };
-    Ledger::create(&data.join("ledger"))?;
-    let file = ZoneFile {
-        format: 1,
-        zone,
-        node: "n1".to_owned(),
-        public_key: note_key.encode(),
-        created_at: now,
-        key_copy,
-    };
-    folder::write_file(
-        &data.join("zone.pub"),
-        format!("{}\n", note_key.encode()).as_bytes(),
-    )?;
-    let text = serde_json::to_vec_pretty(&file).unwrap_or_default();
-    // Last: a folder without it was not finished, and says so.
-    folder::replace_file(&data.join("zone.json"), &text)?;
-    Ok(file)
-}
-
-/// Reads `zone.json`.
-///
-/// # Errors
-/// [`VaultError::NotFound`] when the folder is no data folder.
-pub fn read_zone_file(data: &Path) -> Result<ZoneFile, VaultError> {
-    let path = data.join("zone.json");
-    if !path.exists() {
-        return Err(VaultError::NotFound(format!(
-            "data folder at {}; make one with `chancery init --data {0}`",
-            data.display()
-        )));
-    }
-    let bytes = folder::read_file(&path, 1 << 20)?;
-    serde_json::from_slice(&bytes)
-        .map_err(|_| VaultError::BadData(format!("{} is not readable", path.display())))
-}
-
-fn own_secret(keys: &KeyStore, kind: SecretKind, label: &[u8; 16]) -> Result<(KeyId, Key), VaultError> {
-    let id = keys.ring().find(kind, label);
-    let secret = id.and_then(|id| keys.ring().secret(id).cloned());
-    id.zip(secret).ok_or_else(|| {
-        StoreError::Mismatch(format!("the key store lacks the zone's {} key", kind.name())).into()
-    })
 }
 
 impl Vault {
@@ -480,75 +367,6 @@ impl Inner {
         Ok(())
     }
 
-    fn epoch(&self) -> Result<EpochPublic, VaultError> {
-        let mut epoch = locked(&self.epoch);
-        let now = (self.clock)();
-        let age = now.as_micros().saturating_sub(epoch.begun_at.as_micros());
-        if u128::try_from(age).unwrap_or(0) >= self.epoch_lasts.as_micros() {
-            let head = self.ledger.head();
-            *epoch = begin_epoch(
-                &mut locked(&self.keys),
-                &self.file.zone,
-                epoch.number + 1,
-                head,
-                now,
-            )?;
-            self.changes.fetch_add(1, Ordering::SeqCst);
-            self.act(ActCode::EpochBegun, &serde_json::json!({ "epoch": epoch.number }))?;
-        }
-        Ok(epoch.public.clone())
-    }
-
-    pub fn epoch_number(&self) -> u32 {
-        locked(&self.epoch).number
-    }
-
-    /// The private half of an epoch, while the key store holds it.
-    pub fn epoch_private(&self, number: u32) -> Result<Option<EpochPrivate>, VaultError> {
-        let keys = locked(&self.keys);
-        let id = keys.ring().find(SecretKind::Epoch, &epoch_label(number));
-        let Some(scalar) = id.and_then(|id| keys.ring().secret(id)) else {
-            return Ok(None);
-        };
-        Ok(Some(EpochPrivate::from_scalar(
-            self.file.zone.clone(),
-            number,
-            scalar,
-        )?))
-    }
-
-    /// Destroys private halves of past epochs all of whose captures have their wraps or parts, if a second copy of the
-    /// key store exists.
-    pub fn end_epochs(&self, unfinished: &[u32]) -> Result<(), VaultError> {
-        let current = self.epoch_number();
-        let mut keys = locked(&self.keys);
-        if !keys.has_copy() {
-            return Ok(());
-        }
-        let oldest_needed = unfinished.iter().copied().min().unwrap_or(current).min(current);
-        let over: Vec<KeyId> = (1..oldest_needed)
-            .filter_map(|number| keys.ring().find(SecretKind::Epoch, &epoch_label(number)))
-            .collect();
-        if over.is_empty() {
-            return Ok(());
-        }
-        let mut ordered = over.clone();
-        ordered.sort_unstable();
-        let kind = Kind::Destruction(Destruction {
-            reason: 1,
-            keys: ordered,
-            key: KeyId::NONE,
-            salt: [0; 16],
-            commitment: [0; 32],
-        });
-        let at = self.ledger.append(vec![Draft {
-            kind,
-            body: Vec::new(),
-        }])?;
-        keys.destroy(&over, at)?;
-        Ok(())
-    }
-
     pub fn wait_normalized(&self, position: Position) -> Result<(), VaultError> {
         let mut progress = locked(&self.progress);
         while progress.normalized < position {
@@ -567,61 +385,6 @@ impl Inner {
         change(&mut locked(&self.progress));
         self.progressed.notify_all();
     }
-}
-
-fn current_epoch(
-    keys: &mut KeyStore,
-    zone: &ZoneId,
-    head: Position,
-    now: Timestamp,
-) -> Result<Epoch, VaultError> {
-    let latest = (1..=u32::MAX)
-        .take_while(|number| {
-            let label = epoch_label(*number);
-            keys.ring()
-                .all()
-                .any(|(_, held)| held.kind == SecretKind::Epoch && held.label == label)
-        })
-        .last();
-    let Some(number) = latest else {
-        return begin_epoch(keys, zone, 1, head, now);
-    };
-    let id = keys.ring().find(SecretKind::Epoch, &epoch_label(number));
-    let Some(scalar) = id.and_then(|id| keys.ring().secret(id)) else {
-        return begin_epoch(keys, zone, number + 1, head, now);
-    };
-    let public = EpochPrivate::from_scalar(zone.clone(), number, scalar)?.public()?;
-    // After a restart an epoch counts as begun now: at worst it lasts twice as long, never without end.
-    Ok(Epoch {
-        number,
-        public,
-        begun_at: now,
-    })
-}
-
-fn begin_epoch(
-    keys: &mut KeyStore,
-    zone: &ZoneId,
-    number: u32,
-    head: Position,
-    now: Timestamp,
-) -> Result<Epoch, VaultError> {
-    let scalar = EcdhPrivate::generate()?.scalar()?;
-    let public = EpochPrivate::from_scalar(zone.clone(), number, &scalar)?.public()?;
-    let id = KeyId(seal::suite::random()?);
-    let label = epoch_label(number);
-    keys.append(vec![Record::Secret {
-        id,
-        kind: SecretKind::Epoch,
-        label,
-        at: head,
-        secret: scalar,
-    }])?;
-    Ok(Epoch {
-        number,
-        public,
-        begun_at: now,
-    })
 }
 
 impl Drop for Vault {

@@ -7,9 +7,8 @@
 use std::io::{self, Seek, SeekFrom};
 use std::sync::Arc;
 
-use connect::{Connector, Fetch, Report, Sink, Span};
+use connect::{Connector, Fetch, Report, Sink};
 use model::entry::{Kind, Wrap};
-use model::record::{Conversation, Participant, Record};
 use model::{KeyId, MessageId, Timestamp};
 use seal::Key;
 use seal::part::item_key;
@@ -21,7 +20,8 @@ use super::captures::{CaptureReader, Descriptor};
 use super::existing::Existing;
 use super::labels::Owner;
 use super::parts::{OpenStream, OwnerBook, PartWriter};
-use super::rows::{Facts, Reading, seal_row};
+use super::rows::{Reading, seal_row};
+use super::sinks::{Again, Gather, Gathered, Stream, Understood};
 use super::{Inner, VaultError, locked};
 
 /// Captures up to this size are parsed into memory first, to see whom they concern; larger ones are exports, and
@@ -29,33 +29,12 @@ use super::{Inner, VaultError, locked};
 const SMALL_BYTES: u64 = 4 << 20;
 
 /// Rows are written to the catalogue in steps of about this many.
-const ROWS_STEP: usize = 20_000;
-
-/// One record as a small capture's parser gave it.
-struct Understood {
-    span: Span,
-    json: Vec<u8>,
-    facts: Facts,
-}
-
-/// Bytes that belong to somebody.
-struct Belonging {
-    span: Span,
-    owner: Owner,
-    before_record: usize,
-}
-
-#[derive(Default)]
-struct Gathered {
-    records: Vec<Understood>,
-    belongings: Vec<Belonging>,
-    fetches: Vec<(u32, u16, Fetch)>,
-}
+pub const ROWS_STEP: usize = 20_000;
 
 /// The parts of a capture that every path needs.
-struct Work<'a> {
-    inner: &'a Arc<Inner>,
-    row: &'a CaptureRow,
+pub struct Work<'a> {
+    pub inner: &'a Arc<Inner>,
+    pub row: &'a CaptureRow,
     connector: &'static dyn Connector,
     key: Key,
     chunks: Vec<model::Position>,
@@ -325,7 +304,8 @@ impl Work<'_> {
         self.store(rows, fetches, &report)
     }
 
-    fn insert(&self, rows: Vec<RecordRow>) -> Result<(), VaultError> {
+    /// Writes rows in a transaction of their own.
+    pub fn insert(&self, rows: Vec<RecordRow>) -> Result<(), VaultError> {
         let mut catalogue = locked(&self.inner.catalogue);
         catalogue.transaction(|catalogue| {
             for row in &rows {
@@ -377,40 +357,6 @@ impl Work<'_> {
     }
 }
 
-impl Inner {
-    /// Seals what is to be fetched: it names a file of somebody's message.
-    fn seal_fetch(&self, id: MessageId, file: u16, json: &[u8]) -> Result<Vec<u8>, VaultError> {
-        let salt: [u8; 16] = seal::suite::random()?;
-        let key = self.fetch_key(id, file, &salt)?;
-        let mut sealed = json.to_vec();
-        seal::suite::seal(&key, [0; 12], b"chancery/1/fetch", &mut sealed)?;
-        Ok([salt.as_slice(), &sealed].concat())
-    }
-
-    fn fetch_key(&self, id: MessageId, file: u16, salt: &[u8; 16]) -> Result<Key, VaultError> {
-        let place = [
-            id.capture.0.to_be_bytes().as_slice(),
-            &id.ordinal.to_be_bytes(),
-            &file.to_be_bytes(),
-        ]
-        .concat();
-        Ok(seal::suite::derive_from_key(
-            &self.names_key,
-            &[b"chancery/1/fetch", &place, salt],
-        )?)
-    }
-
-    /// Opens what is to be fetched.
-    pub fn open_fetch(&self, row: &FetchRow) -> Result<Fetch, VaultError> {
-        let wrong = || VaultError::BadData(format!("fetch of {} is not readable", row.id));
-        let (salt, sealed) = row.sealed.split_first_chunk::<16>().ok_or_else(wrong)?;
-        let key = self.fetch_key(row.id, row.file, salt)?;
-        let mut json = Vec::new();
-        seal::suite::open(&key, [0; 12], b"chancery/1/fetch", sealed, &mut json)?;
-        serde_json::from_slice(&json).map_err(|_| wrong())
-    }
-}
-
 /// The one owner of everything in a capture: `Some(None)` when nothing has an owner, `None` when there are several.
 #[expect(clippy::option_option, reason = "none, one unknown, one known: three answers")]
 fn single_owner(gathered: &Gathered) -> Option<Option<Owner>> {
@@ -441,202 +387,4 @@ fn only_month(gathered: &Gathered) -> Option<i32> {
         .iter()
         .find(owned)
         .map(|record| record.facts.owner.month)
-}
-
-fn to_json(record: &Record<'_>, out: &mut Vec<u8>) -> io::Result<()> {
-    out.clear();
-    serde_json::to_writer(out, record).map_err(io::Error::other)
-}
-
-fn owner_of_bytes(
-    reading: &Reading<'_>,
-    conversation: Option<&Conversation<'_>>,
-    person: Option<&Participant<'_>>,
-) -> Owner {
-    let conversation = conversation.and_then(|c| reading.labels.conversation(reading.connection, c));
-    let person = person.and_then(|person| reading.labels.person(conversation.as_ref(), person));
-    Owner {
-        conversation,
-        person,
-        month: reading.received_at.month(),
-    }
-}
-
-/// Gathers a small capture in memory.
-struct Gather<'a> {
-    reading: Reading<'a>,
-    gathered: Gathered,
-    files: u16,
-}
-
-impl Sink for Gather<'_> {
-    fn record(&mut self, span: Span, record: &Record<'_>) -> io::Result<()> {
-        let mut json = Vec::with_capacity(512);
-        to_json(record, &mut json)?;
-        let facts = self.reading.facts(record, &json);
-        self.gathered.records.push(Understood { span, json, facts });
-        self.files = 0;
-        Ok(())
-    }
-
-    fn belongs(
-        &mut self,
-        span: Span,
-        conversation: Option<&Conversation<'_>>,
-        person: Option<&Participant<'_>>,
-    ) -> io::Result<()> {
-        let owner = owner_of_bytes(&self.reading, conversation, person);
-        let before_record = self.gathered.records.len();
-        self.gathered.belongings.push(Belonging {
-            span,
-            owner,
-            before_record,
-        });
-        Ok(())
-    }
-
-    fn fetch(&mut self, fetch: &Fetch) -> io::Result<()> {
-        let ordinal = last_ordinal(self.gathered.records.len())?;
-        self.gathered.fetches.push((ordinal, self.files, fetch.clone()));
-        self.files = self.files.saturating_add(1);
-        Ok(())
-    }
-}
-
-fn last_ordinal(records: usize) -> io::Result<u32> {
-    let last = records.checked_sub(1).and_then(|last| u32::try_from(last).ok());
-    last.ok_or_else(|| io::Error::other("a file to fetch before any record"))
-}
-
-/// Writes a large capture out while it is parsed.
-struct Stream<'a> {
-    work: &'a Work<'a>,
-    reading: Reading<'a>,
-    writer: PartWriter<'a>,
-    next: u32,
-    files: u16,
-    rows: Vec<RecordRow>,
-    fetches: Vec<(u32, u16, Fetch)>,
-    json: Vec<u8>,
-}
-
-impl Sink for Stream<'_> {
-    fn record(&mut self, span: Span, record: &Record<'_>) -> io::Result<()> {
-        let mut json = std::mem::take(&mut self.json);
-        to_json(record, &mut json)?;
-        let facts = self.reading.facts(record, &json);
-        self.writer
-            .record(span, self.next, facts, &json)
-            .map_err(io::Error::other)?;
-        self.json = json;
-        self.next += 1;
-        self.files = 0;
-        self.rows.extend(self.writer.take_placed());
-        if self.rows.len() >= ROWS_STEP {
-            self.work
-                .insert(std::mem::take(&mut self.rows))
-                .map_err(io::Error::other)?;
-        }
-        Ok(())
-    }
-
-    fn belongs(
-        &mut self,
-        span: Span,
-        conversation: Option<&Conversation<'_>>,
-        person: Option<&Participant<'_>>,
-    ) -> io::Result<()> {
-        let owner = owner_of_bytes(&self.reading, conversation, person);
-        self.writer.bytes(span, owner).map_err(io::Error::other)
-    }
-
-    fn fetch(&mut self, fetch: &Fetch) -> io::Result<()> {
-        let ordinal = self
-            .next
-            .checked_sub(1)
-            .ok_or_else(|| io::Error::other("a file before any record"))?;
-        self.fetches.push((ordinal, self.files, fetch.clone()));
-        self.files = self.files.saturating_add(1);
-        Ok(())
-    }
-}
-
-/// Makes rows for parts that exist.
-struct Again<'a> {
-    work: &'a Work<'a>,
-    reading: Reading<'a>,
-    existing: &'a Existing,
-    next: u32,
-    files: u16,
-    rows: Vec<RecordRow>,
-    fetches: Vec<(u32, u16, Fetch)>,
-}
-
-impl Again<'_> {
-    fn row(&mut self, record: &Record<'_>) -> Result<(), VaultError> {
-        let mut json = Vec::new();
-        to_json(record, &mut json).map_err(VaultError::Capture)?;
-        let facts = self.reading.facts(record, &json);
-        let inner = self.work.inner;
-        let id = MessageId {
-            capture: self.work.row.position,
-            ordinal: self.next,
-        };
-        if let Some((part, item, key)) = self.existing.find(self.next)? {
-            let sealed = seal_row(&inner.file.zone, id, &key, &json)?;
-            let names = inner.names_of(&facts.owner);
-            self.rows
-                .push(facts.row(id, names, Placement::Part { part, item }, sealed));
-        }
-        Ok(())
-    }
-}
-
-impl Inner {
-    /// Names of the secrets of an owner, where they live.
-    fn names_of(&self, owner: &Owner) -> (KeyId, KeyId) {
-        let keys = locked(&self.keys);
-        let find = |kind, label: Option<[u8; 16]>| {
-            label
-                .and_then(|label| keys.ring().find(kind, &label))
-                .unwrap_or(KeyId::NONE)
-        };
-        (
-            find(seal::keyring::SecretKind::Conversation, owner.conversation),
-            find(seal::keyring::SecretKind::Person, owner.person),
-        )
-    }
-}
-
-impl Sink for Again<'_> {
-    fn record(&mut self, _span: Span, record: &Record<'_>) -> io::Result<()> {
-        self.row(record).map_err(io::Error::other)?;
-        self.next += 1;
-        self.files = 0;
-        if self.rows.len() >= ROWS_STEP {
-            self.work
-                .insert(std::mem::take(&mut self.rows))
-                .map_err(io::Error::other)?;
-        }
-        Ok(())
-    }
-
-    fn belongs(
-        &mut self,
-        _span: Span,
-        _conversation: Option<&Conversation<'_>>,
-        _person: Option<&Participant<'_>>,
-    ) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn fetch(&mut self, fetch: &Fetch) -> io::Result<()> {
-        let ordinal = self
-            .next
-            .checked_sub(1)
-            .ok_or_else(|| io::Error::other("a file before any record"))?;
-        self.fetches.push((ordinal, self.files, fetch.clone()));
-        self.files = self.files.saturating_add(1);
-        Ok(())
-    }
 }

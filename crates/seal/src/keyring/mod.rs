@@ -7,16 +7,19 @@
 //! file is written anew without the secret. Why not a database: every flipped byte must be found, and a database file
 //! has bytes that nothing checks.
 
+mod head;
+mod records;
+
 use std::collections::HashMap;
 
-use model::bytes::{Malformed, Reader, Writer};
-use model::entry::FORMAT;
+use model::bytes::{Malformed, Writer};
 use model::{KeyId, Position, ZoneId};
 use zeroize::Zeroizing;
 
 use crate::suite::{self, Key, SealError};
+use head::{encode_head, open_head};
+use records::{decode_record, encode_record};
 
-const MAGIC: [u8; 8] = *b"CHKEYRG1";
 const RECORD_HEAD_BYTES: usize = 20;
 const RECORD_BYTES_MAX: usize = 1 << 20;
 
@@ -201,117 +204,6 @@ pub struct Opened {
     pub ring: Keyring,
     /// How many bytes of the file it covers. Fewer than the file has: a torn append, never acknowledged.
     pub covered_bytes: usize,
-}
-
-fn stretch(unlock: &Unlock<'_>, salt: &[u8; 16], cost: PassphraseCost) -> Result<Key, KeyringError> {
-    match unlock {
-        Unlock::Passphrase(passphrase) => {
-            if passphrase.is_empty() {
-                return Err(KeyringError::Weak("the passphrase is empty"));
-            }
-            let params = argon2::Params::new(cost.memory_kib, cost.passes, 1, Some(32))
-                .map_err(|_| Malformed::Value("passphrase cost"))?;
-            let argon = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
-            let mut out = Zeroizing::new([0; 32]);
-            argon
-                .hash_password_into(passphrase, salt, out.as_mut())
-                .map_err(|_| SealError::Provider)?;
-            Ok(Key::from_bytes(*out))
-        }
-        Unlock::KeyFile(bytes) => {
-            if bytes.len() < 32 {
-                return Err(KeyringError::Weak("the key file has fewer than 32 bytes"));
-            }
-            Ok(suite::derive(salt, bytes, &[b"chancery/1/keyfile"])?)
-        }
-    }
-}
-
-impl Unlock<'_> {
-    const fn code(&self) -> u8 {
-        match self {
-            Unlock::Passphrase(_) => 1,
-            Unlock::KeyFile(_) => 2,
-        }
-    }
-}
-
-fn encode_head(
-    zone: &ZoneId,
-    unlock: &Unlock<'_>,
-    cost: PassphraseCost,
-    master: &Key,
-) -> Result<Vec<u8>, KeyringError> {
-    let (salt, nonce) = (suite::random()?, suite::random()?);
-    let mut fields = Writer::new();
-    fields
-        .u16(FORMAT)
-        .name(zone.as_str())
-        .u8(unlock.code())
-        .u32(cost.memory_kib)
-        .u32(cost.passes)
-        .raw(&salt);
-    let mut sealed = master.reveal().to_vec();
-    suite::seal(
-        &stretch(unlock, &salt, cost)?,
-        nonce,
-        fields.as_bytes(),
-        &mut sealed,
-    )?;
-    fields.raw(&nonce).raw(&sealed);
-    let mut head = Writer::new();
-    head.raw(&MAGIC).blob(fields.as_bytes());
-    let crc = crc32c::crc32c(head.as_bytes());
-    head.u32(crc);
-    Ok(head.into_bytes())
-}
-
-/// The zone, the master key, and the length of the head.
-fn open_head(bytes: &[u8], unlock: &Unlock<'_>) -> Result<(ZoneId, Key, usize), KeyringError> {
-    let mut outer = Reader::new(bytes, "key store head");
-    if outer.array::<8>()? != MAGIC {
-        return Err(Malformed::Value("key store magic").into());
-    }
-    let fields = outer.blob()?;
-    let covered = bytes.len() - outer.rest().len();
-    if outer.u32()? != crc32c::crc32c(bytes.get(..covered).unwrap_or(&[])) {
-        return Err(Malformed::Value("key store head").into());
-    }
-    let mut reader = Reader::new(fields, "key store head");
-    let format = reader.u16()?;
-    if format != FORMAT {
-        return Err(Malformed::Format(format).into());
-    }
-    let zone: ZoneId = reader.name()?.parse().map_err(|_| Malformed::Value("zone"))?;
-    let code = reader.u8()?;
-    if code != unlock.code() {
-        return Err(KeyringError::OtherSort(if code == 1 {
-            "a passphrase"
-        } else {
-            "a key file"
-        }));
-    }
-    let cost = PassphraseCost {
-        memory_kib: reader.u32()?,
-        passes: reader.u32()?,
-    };
-    if cost.memory_kib > 4 << 20 || cost.passes > 64 {
-        return Err(Malformed::Value("passphrase cost").into());
-    }
-    let salt = reader.array()?;
-    let aad = fields.get(..fields.len() - reader.rest().len()).unwrap_or(&[]);
-    let nonce = reader.array()?;
-    let mut master = Zeroizing::new(Vec::new());
-    suite::open(
-        &stretch(unlock, &salt, cost)?,
-        nonce,
-        aad,
-        reader.rest(),
-        &mut master,
-    )
-    .map_err(|_| KeyringError::Wrong)?;
-    let master = <[u8; 32]>::try_from(master.as_slice()).map_err(|_| KeyringError::Wrong)?;
-    Ok((zone, Key::from_bytes(master), covered + 4))
 }
 
 impl Keyring {
@@ -548,62 +440,6 @@ impl Keyring {
     pub fn latest_position(&self) -> Position {
         self.held.values().map(|held| held.at).max().unwrap_or_default()
     }
-}
-
-fn encode_record(record: &Record) -> Vec<u8> {
-    let mut out = Writer::new();
-    match record {
-        Record::Secret {
-            id,
-            kind,
-            label,
-            at,
-            secret,
-        } => {
-            out.u8(1)
-                .raw(&id.0)
-                .u8(*kind as u8)
-                .raw(label)
-                .u64(at.0)
-                .raw(secret.reveal());
-        }
-        Record::Destroyed { id, kind, label, at } => {
-            out.u8(2).raw(&id.0).u8(*kind as u8).raw(label).u64(at.0);
-        }
-        Record::Item { class, name, bytes } => {
-            out.u8(3).name(class).name(name).blob(bytes);
-        }
-    }
-    out.into_bytes()
-}
-
-fn decode_record(bytes: &[u8]) -> Result<Record, Malformed> {
-    let mut reader = Reader::new(bytes, "key store record");
-    let sort = reader.u8()?;
-    if sort == 3 {
-        let (class, name) = (reader.name()?.to_owned(), reader.name()?.to_owned());
-        let bytes = Zeroizing::new(reader.blob()?.to_vec());
-        reader.end()?;
-        return Ok(Record::Item { class, name, bytes });
-    }
-    let id = KeyId(reader.array()?);
-    let code = reader.u8()?;
-    let kind = SecretKind::ALL.iter().copied().find(|kind| *kind as u8 == code);
-    let kind = kind.ok_or(Malformed::Value("kind of secret"))?;
-    let (label, at) = (reader.array()?, Position(reader.u64()?));
-    let record = match sort {
-        1 => Record::Secret {
-            id,
-            kind,
-            label,
-            at,
-            secret: Key::from_bytes(reader.array()?),
-        },
-        2 => Record::Destroyed { id, kind, label, at },
-        _ => return Err(Malformed::Value("key store record")),
-    };
-    reader.end()?;
-    Ok(record)
 }
 
 #[cfg(test)]

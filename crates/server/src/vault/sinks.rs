@@ -1,0 +1,234 @@
+//! What takes a parser's records: in memory, as parts while it parses, or as rows for parts that exist.
+
+use std::io;
+
+use connect::{Fetch, Sink, Span};
+use model::record::{Conversation, Participant, Record};
+use model::{KeyId, MessageId};
+use store::catalogue::{Placement, RecordRow};
+
+use super::existing::Existing;
+use super::labels::Owner;
+use super::normalize::{ROWS_STEP, Work};
+use super::parts::PartWriter;
+use super::rows::{Facts, Reading, seal_row};
+use super::{Inner, VaultError, locked};
+
+/// One record as a small capture's parser gave it.
+pub struct Understood {
+    pub span: Span,
+    pub json: Vec<u8>,
+    pub facts: Facts,
+}
+
+/// Bytes that belong to somebody.
+pub struct Belonging {
+    pub span: Span,
+    pub owner: Owner,
+    pub before_record: usize,
+}
+
+#[derive(Default)]
+pub struct Gathered {
+    pub records: Vec<Understood>,
+    pub belongings: Vec<Belonging>,
+    pub fetches: Vec<(u32, u16, Fetch)>,
+}
+
+fn to_json(record: &Record<'_>, out: &mut Vec<u8>) -> io::Result<()> {
+    out.clear();
+    serde_json::to_writer(out, record).map_err(io::Error::other)
+}
+
+fn owner_of_bytes(
+    reading: &Reading<'_>,
+    conversation: Option<&Conversation<'_>>,
+    person: Option<&Participant<'_>>,
+) -> Owner {
+    let conversation = conversation.and_then(|c| reading.labels.conversation(reading.connection, c));
+    let person = person.and_then(|person| reading.labels.person(conversation.as_ref(), person));
+    Owner {
+        conversation,
+        person,
+        month: reading.received_at.month(),
+    }
+}
+
+/// Gathers a small capture in memory.
+pub struct Gather<'a> {
+    pub reading: Reading<'a>,
+    pub gathered: Gathered,
+    pub files: u16,
+}
+
+impl Sink for Gather<'_> {
+    fn record(&mut self, span: Span, record: &Record<'_>) -> io::Result<()> {
+        let mut json = Vec::with_capacity(512);
+        to_json(record, &mut json)?;
+        let facts = self.reading.facts(record, &json);
+        self.gathered.records.push(Understood { span, json, facts });
+        self.files = 0;
+        Ok(())
+    }
+
+    fn belongs(
+        &mut self,
+        span: Span,
+        conversation: Option<&Conversation<'_>>,
+        person: Option<&Participant<'_>>,
+    ) -> io::Result<()> {
+        let owner = owner_of_bytes(&self.reading, conversation, person);
+        let before_record = self.gathered.records.len();
+        self.gathered.belongings.push(Belonging {
+            span,
+            owner,
+            before_record,
+        });
+        Ok(())
+    }
+
+    fn fetch(&mut self, fetch: &Fetch) -> io::Result<()> {
+        let ordinal = last_ordinal(self.gathered.records.len())?;
+        self.gathered.fetches.push((ordinal, self.files, fetch.clone()));
+        self.files = self.files.saturating_add(1);
+        Ok(())
+    }
+}
+
+fn last_ordinal(records: usize) -> io::Result<u32> {
+    let last = records.checked_sub(1).and_then(|last| u32::try_from(last).ok());
+    last.ok_or_else(|| io::Error::other("a file to fetch before any record"))
+}
+
+/// Writes a large capture out while it is parsed.
+pub struct Stream<'a> {
+    pub work: &'a Work<'a>,
+    pub reading: Reading<'a>,
+    pub writer: PartWriter<'a>,
+    pub next: u32,
+    pub files: u16,
+    pub rows: Vec<RecordRow>,
+    pub fetches: Vec<(u32, u16, Fetch)>,
+    pub json: Vec<u8>,
+}
+
+impl Sink for Stream<'_> {
+    fn record(&mut self, span: Span, record: &Record<'_>) -> io::Result<()> {
+        let mut json = std::mem::take(&mut self.json);
+        to_json(record, &mut json)?;
+        let facts = self.reading.facts(record, &json);
+        self.writer
+            .record(span, self.next, facts, &json)
+            .map_err(io::Error::other)?;
+        self.json = json;
+        self.next += 1;
+        self.files = 0;
+        self.rows.extend(self.writer.take_placed());
+        if self.rows.len() >= ROWS_STEP {
+            self.work
+                .insert(std::mem::take(&mut self.rows))
+                .map_err(io::Error::other)?;
+        }
+        Ok(())
+    }
+
+    fn belongs(
+        &mut self,
+        span: Span,
+        conversation: Option<&Conversation<'_>>,
+        person: Option<&Participant<'_>>,
+    ) -> io::Result<()> {
+        let owner = owner_of_bytes(&self.reading, conversation, person);
+        self.writer.bytes(span, owner).map_err(io::Error::other)
+    }
+
+    fn fetch(&mut self, fetch: &Fetch) -> io::Result<()> {
+        let ordinal = self
+            .next
+            .checked_sub(1)
+            .ok_or_else(|| io::Error::other("a file before any record"))?;
+        self.fetches.push((ordinal, self.files, fetch.clone()));
+        self.files = self.files.saturating_add(1);
+        Ok(())
+    }
+}
+
+/// Makes rows for parts that exist.
+pub struct Again<'a> {
+    pub work: &'a Work<'a>,
+    pub reading: Reading<'a>,
+    pub existing: &'a Existing,
+    pub next: u32,
+    pub files: u16,
+    pub rows: Vec<RecordRow>,
+    pub fetches: Vec<(u32, u16, Fetch)>,
+}
+
+impl Again<'_> {
+    fn row(&mut self, record: &Record<'_>) -> Result<(), VaultError> {
+        let mut json = Vec::new();
+        to_json(record, &mut json).map_err(VaultError::Capture)?;
+        let facts = self.reading.facts(record, &json);
+        let inner = self.work.inner;
+        let id = MessageId {
+            capture: self.work.row.position,
+            ordinal: self.next,
+        };
+        if let Some((part, item, key)) = self.existing.find(self.next)? {
+            let sealed = seal_row(&inner.file.zone, id, &key, &json)?;
+            let names = inner.names_of(&facts.owner);
+            self.rows
+                .push(facts.row(id, names, Placement::Part { part, item }, sealed));
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Names of the secrets of an owner, where they live.
+    fn names_of(&self, owner: &Owner) -> (KeyId, KeyId) {
+        let keys = locked(&self.keys);
+        let find = |kind, label: Option<[u8; 16]>| {
+            label
+                .and_then(|label| keys.ring().find(kind, &label))
+                .unwrap_or(KeyId::NONE)
+        };
+        (
+            find(seal::keyring::SecretKind::Conversation, owner.conversation),
+            find(seal::keyring::SecretKind::Person, owner.person),
+        )
+    }
+}
+
+impl Sink for Again<'_> {
+    fn record(&mut self, _span: Span, record: &Record<'_>) -> io::Result<()> {
+        self.row(record).map_err(io::Error::other)?;
+        self.next += 1;
+        self.files = 0;
+        if self.rows.len() >= ROWS_STEP {
+            self.work
+                .insert(std::mem::take(&mut self.rows))
+                .map_err(io::Error::other)?;
+        }
+        Ok(())
+    }
+
+    fn belongs(
+        &mut self,
+        _span: Span,
+        _conversation: Option<&Conversation<'_>>,
+        _person: Option<&Participant<'_>>,
+    ) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn fetch(&mut self, fetch: &Fetch) -> io::Result<()> {
+        let ordinal = self
+            .next
+            .checked_sub(1)
+            .ok_or_else(|| io::Error::other("a file before any record"))?;
+        self.fetches.push((ordinal, self.files, fetch.clone()));
+        self.files = self.files.saturating_add(1);
+        Ok(())
+    }
+}
