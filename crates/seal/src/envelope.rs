@@ -181,12 +181,13 @@ impl Encapsulation {
     /// # Errors
     /// [`SealError::Provider`].
     pub fn sealer(&self, origin: Origin, purpose: Purpose) -> Result<Sealer, SealError> {
-        let key = Key::random()?;
+        // One call for both: asking the provider costs more than the bytes.
+        let (key, capture) = Key::random_with()?;
         Ok(Sealer {
             zone: self.zone.clone(),
             origin,
             purpose,
-            capture: CaptureId(suite::random()?),
+            capture: CaptureId(capture),
             epoch: self.epoch,
             encapsulation: self.point,
             wrapped_key: suite::wrap_key(&self.kek, &key)?,

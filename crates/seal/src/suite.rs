@@ -53,6 +53,17 @@ impl Key {
         Ok(Key(bytes))
     }
 
+    /// Fresh from the provider, with sixteen random bytes that are no secret.
+    ///
+    /// # Errors
+    /// [`SealError::Provider`].
+    pub fn random_with() -> Result<(Self, [u8; 16]), SealError> {
+        let bytes = Zeroizing::new(random::<48>()?);
+        let (key, rest) = bytes.split_first_chunk::<32>().ok_or(SealError::Provider)?;
+        let rest = rest.first_chunk::<16>().ok_or(SealError::Provider)?;
+        Ok((Key::from_bytes(*key), *rest))
+    }
+
     /// The bytes themselves: to seal them in the key store, or to disclose them in a bundle.
     pub fn reveal(&self) -> &[u8; 32] {
         &self.0
