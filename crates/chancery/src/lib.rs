@@ -13,6 +13,7 @@ mod args;
 mod commands;
 mod connection;
 mod demo;
+mod drill;
 mod failure;
 mod files;
 pub mod generated;

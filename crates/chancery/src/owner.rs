@@ -13,7 +13,7 @@ use crate::args::Global;
 use crate::failure::Failure;
 use crate::operation::{Emit, Operation};
 use crate::passphrase::{self, Secret};
-use crate::{files, perform, socket};
+use crate::{drill, files, perform, socket};
 
 /// How often, and after what pauses, a folder that is in use is tried again: another command may be about to end.
 const TRIES: u32 = 20;
@@ -46,7 +46,9 @@ pub fn run(global: &Global, operation: Operation, emit: &mut Emit<'_>) -> Result
 /// # Errors
 /// As [`Vault::open`].
 pub fn open(data: &Path, secret: &Secret) -> Result<Vault, VaultError> {
-    Vault::open(data, &secret.unlock(), VaultOptions::with_clock(Arc::new(now)))
+    let mut options = VaultOptions::with_clock(Arc::new(now));
+    drill::prepare(&mut options);
+    Vault::open(data, &secret.unlock(), options)
 }
 
 /// What the machine's clock says.

@@ -2,6 +2,14 @@
 #![cfg(test)]
 
 mod cli;
+mod crash;
+mod doors;
+mod flips;
 mod generated;
+mod graph;
+mod hooks;
 mod inputs;
+mod media;
 mod run;
+mod shuffle;
+mod vaults;

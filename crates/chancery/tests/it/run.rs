@@ -1,6 +1,7 @@
 //! Running the program in a folder of its own.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -98,6 +99,11 @@ impl Place {
 
     /// Starts `serve`, and answers once it serves.
     pub fn serve(&self) -> Serving {
+        self.try_serve(&[]).expect("it says that it serves")
+    }
+
+    /// Starts `serve` with this environment; none when it ended before it served. What it logs is added to `serve.err`.
+    pub fn try_serve(&self, environment: &[(&str, &str)]) -> Option<Serving> {
         let mut command = self.command(&[
             "serve",
             "--data",
@@ -106,16 +112,32 @@ impl Place {
             "pass.txt",
             "--json",
         ]);
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path("serve.err"));
         let mut child = command
             .args(["--listen", "127.0.0.1:0"])
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
+            .stderr(log.unwrap())
             .spawn()
             .unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         out.read_line(&mut line).unwrap();
-        assert!(line.contains("serving"), "{line}");
-        Serving { child, _out: out }
+        let Ok(said) = serde_json::from_str::<Value>(&line) else {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return None;
+        };
+        let address = said["listen"].as_str().unwrap().parse().unwrap();
+        Some(Serving {
+            child,
+            out,
+            said: line,
+            address,
+        })
     }
 
     /// Whether any file below `name` holds these bytes.
@@ -177,15 +199,36 @@ impl Ran {
 /// A running `serve`.
 pub struct Serving {
     child: Child,
-    _out: BufReader<ChildStdout>,
+    out: BufReader<ChildStdout>,
+    said: String,
+    /// Where it listens.
+    pub address: SocketAddr,
 }
 
 impl Serving {
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks it to stop; its exit code.
-    pub fn stop(mut self) -> Option<i32> {
+    pub fn stop(self) -> Option<i32> {
+        self.stop_and_hear().0
+    }
+
+    /// Asks it to stop; its exit code and everything it said.
+    pub fn stop_and_hear(mut self) -> (Option<i32>, String) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        self.child.wait().unwrap().code()
+        let code = self.child.wait().unwrap().code();
+        let mut said = std::mem::take(&mut self.said);
+        self.out.read_to_string(&mut said).unwrap();
+        (code, said)
+    }
+
+    /// Whether it has ended by itself.
+    pub fn ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Kills it.

@@ -14,6 +14,9 @@ use store::ledger::Ledger;
 
 use super::{VaultError, ZoneFile};
 
+/// The layout of data folders that this program reads and writes.
+const FORMAT: u32 = 1;
+
 /// Fixed labels of the zone's own secrets.
 pub const DIGEST_LABEL: [u8; 16] = *b"chancery-digest1";
 pub const SIGNING_LABEL: [u8; 16] = *b"chancery-signing";
@@ -75,7 +78,7 @@ pub fn create(
     };
     Ledger::create(&data.join("ledger"))?;
     let file = ZoneFile {
-        format: 1,
+        format: FORMAT,
         zone,
         node: "n1".to_owned(),
         public_key: note_key.encode(),
@@ -105,8 +108,16 @@ pub fn read_zone_file(data: &Path) -> Result<ZoneFile, VaultError> {
         )));
     }
     let bytes = folder::read_file(&path, 1 << 20)?;
-    serde_json::from_slice(&bytes)
-        .map_err(|_| VaultError::BadData(format!("{} is not readable", path.display())))
+    let file: ZoneFile = serde_json::from_slice(&bytes)
+        .map_err(|_| VaultError::BadData(format!("{} is not readable", path.display())))?;
+    if file.format != FORMAT {
+        return Err(VaultError::BadData(format!(
+            "{} says that the data folder is of format {}; this program reads {FORMAT}",
+            path.display(),
+            file.format
+        )));
+    }
+    Ok(file)
 }
 
 /// A secret of the zone's own, which must be there.

@@ -11,13 +11,16 @@ use seal::group::RawEntry;
 use store::StoreError;
 use store::catalogue::{CaptureRow, CaptureState, Catalogue, GapRow};
 
-use super::{Inner, VaultError, locked, normalize};
+use super::{Inner, Progress, VaultError, locked, normalize};
 
 /// Captures normalized before new entries are looked at again.
 const CAPTURES_AT_ONCE: u32 = 512;
 
 /// Groups read in one transaction of the catalogue.
 const GROUPS_AT_ONCE: usize = 256;
+
+/// The longest wait for something new.
+const WAIT: Duration = Duration::from_secs(1);
 
 const FOLLOWED: &str = "followed";
 
@@ -36,25 +39,60 @@ pub fn start(inner: Arc<Inner>) -> Result<JoinHandle<()>, VaultError> {
 }
 
 fn run(inner: &Arc<Inner>) {
+    let _noticed = Noticed(inner);
     while !inner.closing.load(Ordering::SeqCst) {
-        match step(inner) {
+        match delete_if_asked(inner).and_then(|()| step(inner)) {
             Ok(true) => {}
             Ok(false) => {
                 let followed = locked(&inner.progress).followed;
                 // The wait is cut short by new entries and by closing; its length only bounds how late a lost
                 // wake-up is noticed.
-                inner
-                    .ledger
-                    .wait_past(followed, Duration::from_secs(1), &inner.closing);
+                inner.ledger.wait_past(followed, WAIT, &inner.closing);
             }
             Err(error) => {
                 let source = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::error!(error = %error, cause = source, "following stopped");
                 inner.set_progress(|progress| progress.failed = true);
-                return;
+                while !rebuild_is_wanted(inner) && !inner.closing.load(Ordering::SeqCst) {
+                    inner.ledger.wait_past(inner.ledger.head(), WAIT, &inner.closing);
+                }
             }
         }
     }
+}
+
+/// Nobody waits for a follower that panicked.
+struct Noticed<'a>(&'a Inner);
+
+impl Drop for Noticed<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.set_progress(|progress| {
+                progress.failed = true;
+                progress.rebuilds = u64::MAX;
+            });
+        }
+    }
+}
+
+fn rebuild_is_wanted(inner: &Inner) -> bool {
+    locked(&inner.progress).rebuilds < inner.rebuilds_wanted.load(Ordering::SeqCst)
+}
+
+/// Deletes everything when a rebuild was asked for. Between two rounds, so that no round writes what it read before.
+fn delete_if_asked(inner: &Inner) -> Result<(), VaultError> {
+    if !rebuild_is_wanted(inner) {
+        return Ok(());
+    }
+    let rebuilds = inner.rebuilds_wanted.load(Ordering::SeqCst);
+    inner.set_progress(|progress| {
+        *progress = Progress {
+            rebuilds,
+            ..Progress::default()
+        };
+    });
+    locked(&inner.catalogue).transaction(Catalogue::clear)?;
+    Ok(())
 }
 
 /// One round; `true` when there was something to do.

@@ -134,8 +134,10 @@ pub struct Progress {
     pub followed: Position,
     /// Entries up to here are normalized.
     pub normalized: Position,
-    /// Following stopped with an error, named in the log.
+    /// Following stopped with an error, named in the log. A rebuild begins it anew.
     pub failed: bool,
+    /// How often everything was deleted, to be made again.
+    pub rebuilds: u64,
 }
 
 pub(crate) struct Inner {
@@ -156,6 +158,8 @@ pub(crate) struct Inner {
     epoch_lasts: Duration,
     progress: Mutex<Progress>,
     progressed: Condvar,
+    /// How often a rebuild was asked for.
+    rebuilds_wanted: AtomicU64,
     /// Counts changes of what the intake must know.
     changes: AtomicU64,
     closing: AtomicBool,
@@ -226,6 +230,7 @@ impl Vault {
             epoch_lasts: options.epoch_lasts,
             progress: Mutex::new(Progress::default()),
             progressed: Condvar::new(),
+            rebuilds_wanted: AtomicU64::new(0),
             changes: AtomicU64::new(0),
             closing: AtomicBool::new(false),
             _lock: lock,
@@ -311,12 +316,18 @@ impl Vault {
     /// [`VaultError::Store`].
     pub fn rebuild(&self) -> Result<Position, VaultError> {
         let at = self.inner.act(ActCode::Rebuilt, &serde_json::json!({}))?;
-        {
-            let mut catalogue = locked(&self.inner.catalogue);
-            catalogue.transaction(Catalogue::clear)?;
-            *locked(&self.inner.progress) = Progress::default();
-        }
+        // The follower deletes, and nobody else: nothing is then deleted under its hands.
+        let wanted = self.inner.rebuilds_wanted.fetch_add(1, Ordering::SeqCst) + 1;
         self.inner.ledger.wake();
+        let mut progress = locked(&self.inner.progress);
+        while progress.rebuilds < wanted {
+            progress = self
+                .inner
+                .progressed
+                .wait(progress)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(progress);
         self.inner.wait_normalized(at.plus(1))?;
         Ok(at)
     }

@@ -97,7 +97,7 @@ pub fn verify_store(
 
 fn check_public_key(data: &Path, expected: &str, findings: &mut Vec<Finding>) {
     let on_file = std::fs::read_to_string(data.join("zone.pub")).unwrap_or_default();
-    if on_file.trim_end() != expected {
+    if on_file.strip_suffix('\n') != Some(expected) {
         findings.push(Finding {
             place: "zone.pub".to_owned(),
             detail: "is not the key that zone.json names".to_owned(),

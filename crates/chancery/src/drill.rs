@@ -1,0 +1,37 @@
+//! What a test may set from the environment to see the program die, or to have much happen on little data.
+//!
+//! Only a build with debug assertions looks at it; a release build ignores all of these names.
+
+use std::time::Duration;
+
+use server::vault::VaultOptions;
+use store::failpoint;
+
+/// `NAME:COUNT`: the process kills itself when this place is reached for the `COUNT`-th time.
+const FAIL_POINT: &str = "CHANCERY_FAIL_POINT";
+/// A segment is sealed at this many bytes.
+const SEGMENT_BYTES: &str = "CHANCERY_SEGMENT_BYTES";
+/// An intake epoch lasts this long.
+const EPOCH_MILLISECONDS: &str = "CHANCERY_EPOCH_MILLISECONDS";
+
+/// Does what the environment says. Called wherever a vault is about to be opened.
+pub fn prepare(options: &mut VaultOptions) {
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    let named = |name: &str| std::env::var(name).ok();
+    let point = named(FAIL_POINT);
+    let armed = point.as_deref().and_then(|point| point.split_once(':'));
+    if let Some((name, count)) = armed
+        && let Ok(count) = count.parse()
+    {
+        failpoint::arm(name, count);
+    }
+    let number = |name: &str| named(name).and_then(|value| value.parse().ok());
+    if let Some(bytes) = number(SEGMENT_BYTES) {
+        options.ledger.segment_bytes = bytes;
+    }
+    if let Some(milliseconds) = number(EPOCH_MILLISECONDS) {
+        options.epoch_lasts = Duration::from_millis(milliseconds);
+    }
+}

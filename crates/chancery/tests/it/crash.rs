@@ -1,0 +1,401 @@
+//! Killed again and again, at random and at named places: what was acknowledged is there, once, and provable.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use model::Timestamp;
+use rustix::process::{Pid, Signal, kill_process};
+use seal::keyring::Unlock;
+use server::vault::state::verify_store;
+use server::vault::{Vault, VaultOptions};
+use store::failpoint;
+
+use crate::hooks;
+use crate::run::{PASSPHRASE, Place, Serving};
+use crate::vaults;
+
+/// Clients that deliver at the same time.
+const CLIENTS: usize = 4;
+/// Deliveries of one client in one cycle.
+const DELIVERIES: usize = 25;
+/// So that segments are rolled and sealed on little data.
+const SMALL_SEGMENTS: (&str, &str) = ("CHANCERY_SEGMENT_BYTES", "65536");
+/// An armed place that is not reached within this time is not reached in this cycle.
+const ARMED: Duration = Duration::from_millis(1500);
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn long() -> bool {
+    std::env::var_os("CHANCERY_TEST_LONG").is_some()
+}
+
+/// Numbers that look random; the seed is printed, so that a failure can be looked at again.
+struct Dice(u64);
+
+impl Dice {
+    fn thrown() -> Dice {
+        let seed = u64::from_be_bytes(seal::suite::random().unwrap()) | 1;
+        println!("seed {seed}");
+        Dice(seed)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
+
+/// How a cycle ends.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// Killed from outside.
+    After(Duration),
+    /// Kills itself.
+    At(&'static str, u64),
+}
+
+/// What the clients know: who came, and who was told 200.
+#[derive(Default)]
+struct Ward {
+    made: AtomicU64,
+    refused: AtomicU64,
+    /// Delivered and not acknowledged: the platform comes again.
+    again: Mutex<Vec<(String, String)>>,
+}
+
+/// An export: its file, the markers in it, whether an import of it ended well.
+struct Chat {
+    name: String,
+    markers: Vec<String>,
+    imported: bool,
+}
+
+struct Loop {
+    place: Arc<Place>,
+    ward: Ward,
+    acknowledged: BTreeSet<String>,
+    chats: Vec<Chat>,
+    dice: Dice,
+    reached: BTreeMap<&'static str, u32>,
+    resumed: u32,
+}
+
+impl Ward {
+    /// A body with one message or two, and their marker.
+    fn next(&self) -> (String, String) {
+        if let Some(again) = self.again.lock().unwrap().pop() {
+            return again;
+        }
+        let n = self.made.fetch_add(1, Ordering::SeqCst);
+        let marker = format!("webhook{n}x");
+        let one = |part: &str| {
+            let sender = format!("49151{:05}", (n / 2 + part.len() as u64) % 10_000);
+            let text = format!("{marker}{part} the rest of it");
+            hooks::text_message(&format!("wamid.{marker}{part}"), &sender, &text)
+        };
+        let messages = if n.is_multiple_of(3) {
+            vec![one(""), one("second")]
+        } else {
+            vec![one("")]
+        };
+        (marker, hooks::body_of(&messages))
+    }
+
+    fn client(&self, address: SocketAddr, stop: &AtomicBool, acknowledged: &Sender<String>) {
+        for _ in 0..DELIVERIES {
+            if stop.load(Ordering::SeqCst) {
+                return;
+            }
+            let (marker, body) = self.next();
+            match hooks::deliver(address, body.as_bytes()) {
+                Ok(200) => drop(acknowledged.send(marker)),
+                answer => {
+                    self.again.lock().unwrap().push((marker, body));
+                    if answer.is_err() {
+                        return;
+                    }
+                    self.refused.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        }
+    }
+}
+
+impl Loop {
+    fn new() -> Loop {
+        let place = Place::with_archive();
+        hooks::connect(&place, &[]);
+        Loop {
+            place: Arc::new(place),
+            ward: Ward::default(),
+            acknowledged: BTreeSet::new(),
+            chats: Vec::new(),
+            dice: Dice::thrown(),
+            reached: failpoint::NAMES.iter().map(|name| (*name, 0)).collect(),
+            resumed: 0,
+        }
+    }
+
+    /// A new chat; each fourth is so large that it is sealed in several steps.
+    fn write_chat(&mut self) {
+        let n = self.chats.len();
+        let (messages, filler) = if n % 4 == 1 { (90, 60_000) } else { (20, 40) };
+        let markers: Vec<String> = (0..messages).map(|m| format!("export{n}m{m}x")).collect();
+        let mut text = String::new();
+        for (m, marker) in markers.iter().enumerate() {
+            let filler = "lorem ipsum ".repeat(filler / 12);
+            text += &format!("31/01/2024, {:02}:{:02} - ", 8 + m / 60, m % 60);
+            text += &format!("{}: {marker} {filler}\n", ["Ann", "Bo"][m % 2]);
+        }
+        let name = format!("WhatsApp Chat with Group {n}.txt");
+        self.place.write(&name, text);
+        self.chats.push(Chat {
+            name,
+            markers,
+            imported: false,
+        });
+    }
+
+    /// Imports what was not imported, through the running server or, if there is none, dying at `point`.
+    fn import(&mut self, point: Option<&str>) {
+        for chat in self.chats.iter_mut().filter(|chat| !chat.imported) {
+            let mut command = self
+                .place
+                .command(&["import", "whatsapp-export", &chat.name, "--json"]);
+            command
+                .args(["--data", "archive", "--passphrase-file", "pass.txt"])
+                .env(SMALL_SEGMENTS.0, SMALL_SEGMENTS.1);
+            if let Some(point) = point {
+                command.env("CHANCERY_FAIL_POINT", point);
+            }
+            let output = command.output().unwrap();
+            let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            if output.status.success() {
+                chat.imported = true;
+                self.resumed += u32::from(said["files"][0]["resumed"] == true);
+            }
+        }
+    }
+
+    fn cycle(&mut self, number: u64) {
+        let end = self.end_of(number);
+        let armed = match end {
+            End::At(name, count) => format!("{name}:{count}"),
+            End::After(_) => String::new(),
+        };
+        if number % 3 == 1 {
+            self.write_chat();
+        }
+        // By turns an import of its own process dies at the place, and the server under its clients.
+        if number % 4 == 1 && !armed.is_empty() {
+            self.import(Some(&armed));
+        }
+        let environment = [SMALL_SEGMENTS, ("CHANCERY_FAIL_POINT", armed.as_str())];
+        let Some(serving) = self.place.try_serve(&environment) else {
+            let End::At(name, _) = end else {
+                panic!("it did not start: {}", self.log())
+            };
+            *self.reached.get_mut(name).unwrap() += 1;
+            return;
+        };
+        self.under_load(serving, end, number % 3 == 1);
+    }
+
+    fn end_of(&mut self, number: u64) -> End {
+        if number.is_multiple_of(2) {
+            return End::After(Duration::from_millis(10 + self.dice.below(500)));
+        }
+        let name = failpoint::NAMES[(number / 2) as usize % failpoint::NAMES.len()];
+        let most = match name {
+            "segment-rolled" | "segment-footer-written" => 1,
+            "tiles-written" | "checkpoint-written" => 2,
+            "keystore-appended" => 3,
+            _ => 40,
+        };
+        End::At(name, 1 + self.dice.below(most))
+    }
+
+    /// Clients deliver, an import may run, until the server is dead.
+    fn under_load(&mut self, mut serving: Serving, end: End, importing: bool) {
+        let (stop, address) = (AtomicBool::new(false), serving.address);
+        let (sender, receiver) = channel();
+        let import = importing.then(|| self.import_beside());
+        std::thread::scope(|scope| {
+            for _ in 0..CLIENTS {
+                let (ward, stop, sender) = (&self.ward, &stop, sender.clone());
+                scope.spawn(move || ward.client(address, stop, &sender));
+            }
+            let deadline = Instant::now()
+                + match end {
+                    End::After(duration) => duration,
+                    End::At(..) => ARMED,
+                };
+            let died = note_until(&receiver, deadline, &mut serving, &mut self.acknowledged);
+            if let End::At(name, _) = end {
+                *self.reached.get_mut(name).unwrap() += u32::from(died);
+            }
+            stop.store(true, Ordering::SeqCst);
+            serving.kill();
+        });
+        drop(sender);
+        self.acknowledged.extend(receiver);
+        if let Some(import) = import {
+            drop(import.join());
+        }
+    }
+
+    /// Starts to import what was not; what comes of it is looked at by importing again.
+    fn import_beside(&self) -> std::thread::JoinHandle<()> {
+        let names: Vec<String> = self
+            .chats
+            .iter()
+            .filter(|chat| !chat.imported)
+            .map(|chat| chat.name.clone())
+            .collect();
+        let place = self.place.clone();
+        std::thread::spawn(move || {
+            let mut arguments = vec!["import", "whatsapp-export", "--data", "archive", "--json"];
+            arguments.extend(names.iter().map(String::as_str));
+            drop(place.bare(&arguments));
+        })
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.place.path("serve.err")).unwrap_or_default()
+    }
+
+    /// Everything acknowledged is there once; the store holds; a bundle of everything is proved.
+    fn check(&mut self) {
+        self.import(None);
+        assert!(self.chats.iter().all(|chat| chat.imported), "{}", self.log());
+        let data = self.place.path("archive");
+        let vault = open(&data);
+        let found = vaults::search(&vault, "is:message");
+        let mut seen = BTreeMap::new();
+        for result in &found {
+            let text = result["record"]["text"].as_str().unwrap();
+            let marker = text.split(' ').next().unwrap().to_owned();
+            *seen.entry(marker).or_insert(0) += 1;
+        }
+        let doubled: Vec<_> = seen.iter().filter(|(_, count)| **count > 1).collect();
+        assert!(doubled.is_empty(), "{doubled:?}");
+        let imported = self.chats.iter().flat_map(|chat| &chat.markers);
+        let lost: Vec<_> = imported
+            .chain(&self.acknowledged)
+            .filter(|marker| !seen.contains_key(*marker))
+            .collect();
+        assert!(lost.is_empty(), "lost: {lost:?}");
+        assert!(!self.log().contains("panicked"), "{}", self.log());
+        let report = vaults::export_and_verify(&vault);
+        assert!(
+            report.messages.raw + report.messages.part >= found.len() as u64,
+            "{report:?}"
+        );
+        drop(vault);
+        let verified = verify_store(&data, Some(&Unlock::Passphrase(PASSPHRASE.as_bytes())), None).unwrap();
+        assert_eq!(verified.findings, []);
+        println!(
+            "{} acknowledged, {} messages, {} entries in {} segments",
+            self.acknowledged.len(),
+            found.len(),
+            verified.entries,
+            verified.segments
+        );
+    }
+}
+
+/// Notes what is acknowledged until the deadline or the server's death; whether it died by itself.
+fn note_until(
+    receiver: &Receiver<String>,
+    deadline: Instant,
+    serving: &mut Serving,
+    acknowledged: &mut BTreeSet<String>,
+) -> bool {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match receiver.recv_timeout(left.min(Duration::from_millis(20))) {
+            Ok(marker) => drop(acknowledged.insert(marker)),
+            Err(RecvTimeoutError::Timeout) if left.is_zero() => return serving.ended(),
+            Err(RecvTimeoutError::Timeout) if serving.ended() => return true,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => unreachable!("the loop has a sender of its own"),
+        }
+    }
+}
+
+fn open(data: &Path) -> Vault {
+    let now = || {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Timestamp::from_micros(since.as_micros() as i64)
+    };
+    let unlock = Unlock::Passphrase(PASSPHRASE.as_bytes());
+    Vault::open(data, &unlock, VaultOptions::with_clock(Arc::new(now))).unwrap()
+}
+
+#[test]
+fn what_was_acknowledged_survives_any_death_once_and_provable() {
+    let mut cycles = Loop::new();
+    let count = if long() { 200 } else { 24 };
+    for number in 0..count {
+        cycles.cycle(number);
+        if number % 8 == 7 {
+            cycles.check();
+        }
+    }
+    cycles.check();
+    println!(
+        "{count} cycles, reached {:?}, {} imports resumed, {} deliveries refused",
+        cycles.reached,
+        cycles.resumed,
+        cycles.ward.refused.load(Ordering::SeqCst)
+    );
+    let reached = cycles.reached.values().filter(|count| **count > 0).count();
+    assert!(reached * 2 >= failpoint::NAMES.len(), "{:?}", cycles.reached);
+    assert!(cycles.acknowledged.len() > count as usize);
+}
+
+/// The children of a process.
+fn children(id: u32) -> Vec<i32> {
+    let mut found = Vec::new();
+    for task in std::fs::read_dir(format!("/proc/{id}/task")).unwrap() {
+        let listed: PathBuf = task.unwrap().path().join("children");
+        let children = std::fs::read_to_string(listed).unwrap_or_default();
+        found.extend(children.split_whitespace().map(|id| id.parse::<i32>().unwrap()));
+    }
+    found
+}
+
+#[test]
+fn when_only_the_intake_dies_the_server_starts_another_and_goes_on() {
+    let place = Place::with_archive();
+    hooks::connect(&place, &[]);
+    let serving = place.serve();
+    let body = |n: u32| {
+        let text = format!("marker{n}x stays");
+        hooks::body_of(&[hooks::text_message(&format!("wamid.{n}"), "4915112345", &text)])
+    };
+    assert_eq!(hooks::deliver(serving.address, body(0).as_bytes()).unwrap(), 200);
+    let [intake] = children(serving.id())[..] else {
+        panic!("one child is expected")
+    };
+    kill_process(Pid::from_raw(intake).unwrap(), Signal::KILL).unwrap();
+    let begun = Instant::now();
+    // Who was handed to the dead one comes again, as vendors do.
+    while !hooks::deliver(serving.address, body(1).as_bytes()).is_ok_and(|status| status == 200) {
+        assert!(begun.elapsed() < PATIENCE);
+    }
+    let status = hooks::status(serving.address).unwrap();
+    assert_eq!(
+        (&status["intake"]["restarts"], &status["intake"]["running"]),
+        (&1.into(), &true.into())
+    );
+    assert_eq!(serving.stop(), Some(0));
+    let found = place.on(&["search", "stays", "--json"]).json();
+    assert_eq!(found["found"], 2);
+}
