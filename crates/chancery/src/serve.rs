@@ -96,6 +96,7 @@ async fn run(global: &Global, args: &ServeArgs, data: &Path, vault: &Arc<Vault>)
     // Before anybody is told that we run: a signal that comes right after must not kill.
     let stopped = stopped()?;
     let actor = owner::actor(rustix::process::getuid());
+    vault.note_not_running()?;
     vault.act(
         ActCode::Started,
         &json!({ "version": env!("CARGO_PKG_VERSION"), "actor": actor }),

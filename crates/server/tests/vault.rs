@@ -396,3 +396,39 @@ fn an_export_larger_than_the_small_path_is_the_same_after_a_rebuild() {
     verified(&vault, &bundle);
     assert_eq!(String::from_utf8_lossy(&bundle).matches("canary").count(), 1);
 }
+
+#[test]
+fn an_export_that_begins_in_mid_chat_and_a_stopped_program_are_gaps() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault = fresh(folder.path());
+    let cut = lines(3).split_once('\n').unwrap().1.to_owned();
+    let imported = import(&vault, cut.as_bytes(), "WhatsApp Chat with Ann Ames.txt");
+    assert_eq!(imported.report.unwrap()["possibly_cut"], true);
+    let config = ConnectionConfig {
+        id: "ward-3".parse().unwrap(),
+        connector: "whatsapp-cloud".into(),
+        settings: connect::Settings::new(),
+        minimum_lock_days: 0,
+    };
+    let mut secrets = connect::Secrets::default();
+    for name in ["app-secret", "verify-token"] {
+        secrets
+            .0
+            .insert(name.into(), vec![zeroize::Zeroizing::new(b"a secret".to_vec())]);
+    }
+    vault.add_connection(&config, &secrets).unwrap();
+    vault.note_not_running().unwrap();
+    drop(vault);
+    let mut later = options();
+    later.clock = Arc::new(|| Timestamp::from_seconds(NOW + 3600));
+    let vault = Vault::open(folder.path(), &Unlock::Passphrase(b"correct"), later).unwrap();
+    vault.note_not_running().unwrap();
+    settle(&vault);
+    let status = vault.status().unwrap();
+    let gaps: Vec<_> = status["gaps"].as_array().unwrap().iter().collect();
+    let causes: Vec<_> = gaps.iter().map(|gap| gap["cause"].as_str().unwrap()).collect();
+    assert_eq!(causes, ["possibly-cut", "not-running"]);
+    assert_eq!(gaps[1]["connection"], "ward-3");
+    assert_eq!(gaps[1]["from"], Timestamp::from_seconds(NOW).to_string());
+    assert_eq!(gaps[1]["to"], Timestamp::from_seconds(NOW + 3600).to_string());
+}

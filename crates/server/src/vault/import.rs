@@ -3,8 +3,8 @@
 use std::io::{Read, SeekFrom};
 
 use connect::{Connector, NotRecognized};
-use model::entry::{ActCode, Origin};
-use model::{ConnectionId, MessageId, Position};
+use model::entry::{ActCode, GapCause, Origin};
+use model::{ConnectionId, MessageId, Position, Timestamp};
 use seal::envelope::{CHUNK_BYTES, Purpose, Sealer, stream_head};
 use seal::suite::Hasher;
 use serde::{Deserialize, Serialize};
@@ -141,6 +141,7 @@ impl Vault {
                 "messages": imported.messages, "new": imported.new_messages,
             });
             self.inner.act(ActCode::Imported, &act)?;
+            self.inner.note_possibly_cut(&connection.id, &imported)?;
         }
         Ok(imported)
     }
@@ -327,6 +328,21 @@ impl Inner {
             progress(done + sealed, size_bytes)
         })?;
         Ok(row.position)
+    }
+
+    /// An export that begins in mid-chat leaves out what was said before: a gap with no known beginning.
+    fn note_possibly_cut(&self, connection: &ConnectionId, imported: &Imported) -> Result<(), VaultError> {
+        let Some(report) = &imported.report else {
+            return Ok(());
+        };
+        if report.get("possibly_cut").and_then(serde_json::Value::as_bool) != Some(true) {
+            return Ok(());
+        }
+        let first = report.get("first_at").and_then(serde_json::Value::as_str);
+        let until = first
+            .and_then(|at| Timestamp::parse(at).ok())
+            .unwrap_or_else(|| (self.clock)());
+        self.append_gap(GapCause::PossiblyCut, Some(connection.clone()), (until, until), 0)
     }
 
     fn describe(&self, capture: Position, imported: &mut Imported) -> Result<(), VaultError> {

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use model::entry::{ActCode, Gap, GapCause, Kind};
-use model::{KeyId, Position, Timestamp, ZoneId};
+use model::{ConnectionId, KeyId, Position, Timestamp, ZoneId};
 use seal::envelope::EpochPublic;
 use seal::keyring::{SecretKind, Unlock};
 use seal::note::NoteKey;
@@ -120,6 +120,9 @@ pub enum VaultError {
     #[error("{0}")]
     Exists(String),
 }
+
+/// A restart that takes less than this is no gap: platforms try again after seconds.
+const NOT_RUNNING_MICROS_MIN: i64 = 60 * 1_000_000;
 
 /// The open vault.
 pub struct Vault {
@@ -297,6 +300,31 @@ impl Vault {
         self.inner.changes.load(Ordering::SeqCst)
     }
 
+    /// Writes down that nothing could be delivered since the last entry, for each connection that platforms post to:
+    /// called by whoever begins to listen. Platforms repeat what was not taken, for days, so it may still come.
+    ///
+    /// # Errors
+    /// [`VaultError::Store`].
+    pub fn note_not_running(&self) -> Result<(), VaultError> {
+        let head = self.inner.ledger.head();
+        let Some(last) = head.0.checked_sub(1) else {
+            return Ok(());
+        };
+        let from = self.inner.must_entry(Position(last))?.header.recorded_at;
+        let to = self.now();
+        if to.as_micros() - from.as_micros() < NOT_RUNNING_MICROS_MIN {
+            return Ok(());
+        }
+        for config in self.inner.connections() {
+            let connector = connect::find(&config.connector);
+            if connector.is_some_and(|connector| matches!(connector.door(), connect::Door::Webhook { .. })) {
+                self.inner
+                    .append_gap(GapCause::NotRunning, Some(config.id), (from, to), 0)?;
+            }
+        }
+        Ok(())
+    }
+
     /// How far followers have come.
     pub fn progress(&self) -> Progress {
         *locked(&self.inner.progress)
@@ -364,10 +392,21 @@ impl Inner {
 
     fn note_gap(&self, cause: GapCause, count: u64) -> Result<(), VaultError> {
         let now = (self.clock)();
+        self.append_gap(cause, None, (now, now), count)
+    }
+
+    /// Writes down a stretch in which capture is known or suspected to be incomplete.
+    fn append_gap(
+        &self,
+        cause: GapCause,
+        connection: Option<ConnectionId>,
+        (from, to): (Timestamp, Timestamp),
+        count: u64,
+    ) -> Result<(), VaultError> {
         let gap = Gap {
-            connection: None,
-            from: now,
-            to: now,
+            connection,
+            from,
+            to,
             cause,
             count,
         };
