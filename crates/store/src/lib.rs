@@ -5,7 +5,7 @@
 //! Never: opening sealed content, deciding anything, HTTP. The only crate with SQL.
 //!
 //! To add a back end: one concrete type that chooses inside [`ledger::Ledger`] or [`catalogue::Catalogue`], opened from
-//! its URL in one place, and one line in the contract suite (`tests/contract.rs`) that runs all of it.
+//! its URL in one place, and the suites in `tests/`, which then run against it too.
 
 pub mod catalogue;
 pub mod failpoint;

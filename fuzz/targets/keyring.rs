@@ -1,0 +1,7 @@
+//! A key ring.
+#![no_main]
+
+#[path = "../bodies/evidence.rs"]
+mod bodies;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::keyring(data));
