@@ -25,9 +25,15 @@ const CLIENTS: usize = 4;
 const DELIVERIES: usize = 25;
 /// So that segments are rolled and sealed on little data.
 const SMALL_SEGMENTS: (&str, &str) = ("CHANCERY_SEGMENT_BYTES", "65536");
+/// So that each life begins new epochs and ends old ones.
+const SHORT_EPOCHS: (&str, &str) = ("CHANCERY_EPOCH_MILLISECONDS", "200");
 /// An armed place that is not reached within this time is not reached in this cycle.
 const ARMED: Duration = Duration::from_millis(1500);
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Messages of a chat, and the length of each.
+const SMALL: (usize, usize) = (20, 40);
+/// More than is made durable in one step.
+const LARGE: (usize, usize) = (90, 60_000);
 
 fn long() -> bool {
     std::env::var_os("CHANCERY_TEST_LONG").is_some()
@@ -86,6 +92,26 @@ struct Loop {
     resumed: u32,
 }
 
+impl Chat {
+    /// So many messages with fillers of so many characters.
+    fn written(place: &Place, n: usize, (messages, filler): (usize, usize)) -> Chat {
+        let markers: Vec<String> = (0..messages).map(|m| format!("export{n}m{m}x")).collect();
+        let mut text = String::new();
+        for (m, marker) in markers.iter().enumerate() {
+            let filler = "lorem ipsum ".repeat(filler / 12);
+            text += &format!("31/01/2024, {:02}:{:02} - ", 8 + m / 60, m % 60);
+            text += &format!("{}: {marker} {filler}\n", ["Ann", "Bo"][m % 2]);
+        }
+        let name = format!("WhatsApp Chat with Group {n}.txt");
+        place.write(&name, text);
+        Chat {
+            name,
+            markers,
+            imported: false,
+        }
+    }
+}
+
 impl Ward {
     /// A body with one message or two, and their marker.
     fn next(&self) -> (String, String) {
@@ -129,7 +155,11 @@ impl Ward {
 
 impl Loop {
     fn new() -> Loop {
-        let place = Place::with_archive();
+        let place = Place::new();
+        // With a second copy, the keys of past epochs are destroyed along the way.
+        place
+            .run(&["init", "--data", "archive", "--key-copy", "copy"])
+            .done();
         hooks::connect(&place, &[]);
         Loop {
             place: Arc::new(place),
@@ -145,21 +175,8 @@ impl Loop {
     /// A new chat; each fourth is so large that it is sealed in several steps.
     fn write_chat(&mut self) {
         let n = self.chats.len();
-        let (messages, filler) = if n % 4 == 1 { (90, 60_000) } else { (20, 40) };
-        let markers: Vec<String> = (0..messages).map(|m| format!("export{n}m{m}x")).collect();
-        let mut text = String::new();
-        for (m, marker) in markers.iter().enumerate() {
-            let filler = "lorem ipsum ".repeat(filler / 12);
-            text += &format!("31/01/2024, {:02}:{:02} - ", 8 + m / 60, m % 60);
-            text += &format!("{}: {marker} {filler}\n", ["Ann", "Bo"][m % 2]);
-        }
-        let name = format!("WhatsApp Chat with Group {n}.txt");
-        self.place.write(&name, text);
-        self.chats.push(Chat {
-            name,
-            markers,
-            imported: false,
-        });
+        let chat = Chat::written(&self.place, n, if n % 4 == 1 { LARGE } else { SMALL });
+        self.chats.push(chat);
     }
 
     /// Imports what was not imported, through the running server or, if there is none, dying at `point`.
@@ -193,10 +210,17 @@ impl Loop {
             self.write_chat();
         }
         // By turns an import of its own process dies at the place, and the server under its clients.
-        if number % 4 == 1 && !armed.is_empty() {
-            self.import(Some(&armed));
+        if let End::At(name, count) = end
+            && number % 4 == 1
+        {
+            // An import makes few groups of its own.
+            self.import(Some(&format!("{name}:{}", count % 4 + 1)));
         }
-        let environment = [SMALL_SEGMENTS, ("CHANCERY_FAIL_POINT", armed.as_str())];
+        let environment = [
+            SMALL_SEGMENTS,
+            SHORT_EPOCHS,
+            ("CHANCERY_FAIL_POINT", armed.as_str()),
+        ];
         let Some(serving) = self.place.try_serve(&environment) else {
             let End::At(name, _) = end else {
                 panic!("it did not start: {}", self.log())
@@ -358,6 +382,46 @@ fn what_was_acknowledged_survives_any_death_once_and_provable() {
     let reached = cycles.reached.values().filter(|count| **count > 0).count();
     assert!(reached * 2 >= failpoint::NAMES.len(), "{:?}", cycles.reached);
     assert!(cycles.acknowledged.len() > count as usize);
+}
+
+#[test]
+fn an_import_that_dies_at_any_step_is_continued_and_its_messages_are_there_once() {
+    let place = Place::with_archive();
+    let points = ["group-half-written", "group-durable"].map(|name| (2..=4).map(move |count| (name, count)));
+    let mut points: Vec<(&str, u32)> = points.into_iter().flatten().collect();
+    points.extend([("normalized-entries", 1), ("normalized-catalogue", 1)]);
+    let mut resumed = 0;
+    for (n, (name, count)) in points.into_iter().enumerate() {
+        let chat = Chat::written(&place, n, LARGE);
+        let import = [
+            "import",
+            "whatsapp-export",
+            &chat.name,
+            "--data",
+            "archive",
+            "--json",
+        ];
+        let mut dying = place.command(&import);
+        dying
+            .args(["--passphrase-file", "pass.txt"])
+            .env("CHANCERY_FAIL_POINT", format!("{name}:{count}"));
+        assert_eq!(
+            dying.output().unwrap().status.code(),
+            None,
+            "{name}:{count} is reached"
+        );
+        let again = place.run(&import).json();
+        let file = &again["files"][0];
+        assert_eq!(file["messages"], chat.markers.len(), "{again}");
+        resumed += u32::from(file["resumed"] == true);
+        let found = place
+            .on(&["search", &format!("export{n}m"), "--limit", "1000", "--json"])
+            .json();
+        assert_eq!(found["found"], chat.markers.len());
+    }
+    println!("{resumed} continued");
+    assert!(resumed > 0);
+    assert_eq!(place.on(&["verify", "--json"]).json()["holds"], true);
 }
 
 /// The children of a process.
