@@ -432,3 +432,48 @@ fn an_export_that_begins_in_mid_chat_and_a_stopped_program_are_gaps() {
     assert_eq!(gaps[1]["from"], Timestamp::from_seconds(NOW).to_string());
     assert_eq!(gaps[1]["to"], Timestamp::from_seconds(NOW + 3600).to_string());
 }
+
+#[test]
+fn a_past_epochs_key_is_destroyed_only_with_a_second_copy_and_never_while_it_may_be_sealed_to() {
+    for second_copy in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, copy) = (folder.path().join("data"), folder.path().join("copy"));
+        let unlock = Unlock::Passphrase(b"correct");
+        let zone = "us".parse().unwrap();
+        create(
+            &data,
+            zone,
+            &unlock,
+            QUICK,
+            second_copy.then_some(copy),
+            Timestamp::from_seconds(NOW),
+        )
+        .unwrap();
+        let mut quick = options();
+        // Every asking begins a new epoch.
+        quick.epoch_lasts = Duration::ZERO;
+        let vault = Vault::open(&data, &unlock, quick).unwrap();
+        for n in 0..4 {
+            let text = text_message(&format!("wamid.{n}"), "4915112345", &format!("sealed {n}"));
+            deliver(&vault, delivery(&[text]).as_bytes());
+            settle(&vault);
+        }
+        let destroyed = || {
+            let attested = vault.attest_keys("test").unwrap();
+            (
+                attested["epochs_destroyed"].as_u64().unwrap(),
+                attested["epochs_open"].as_u64().unwrap(),
+            )
+        };
+        // Epochs end when there is nothing else to do: wait for that, not for a time.
+        while second_copy && destroyed().0 == 0 {
+            settle(&vault);
+        }
+        let (gone, open) = destroyed();
+        assert!(open >= 2, "the epoch in force and the one before stay");
+        assert_eq!(gone > 0, second_copy);
+        assert_eq!(search(&vault, "sealed").len(), 4);
+        vault.rebuild().unwrap();
+        assert_eq!(search(&vault, "sealed").len(), 4);
+    }
+}

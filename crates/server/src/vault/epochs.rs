@@ -75,7 +75,15 @@ impl Inner {
         if !keys.has_copy() {
             return Ok(());
         }
-        let oldest_needed = unfinished.iter().copied().min().unwrap_or(current).min(current);
+        // The intake may still seal to the epoch before: it hears of a new one a moment later, and what it sealed may
+        // be on its way. Older ones are refused at the door, so nothing sealed to them can still come.
+        let still_sealed_to = current.saturating_sub(1);
+        let oldest_needed = unfinished
+            .iter()
+            .copied()
+            .min()
+            .unwrap_or(current)
+            .min(still_sealed_to);
         let over: Vec<KeyId> = (1..oldest_needed)
             .filter_map(|number| keys.ring().find(SecretKind::Epoch, &epoch_label(number)))
             .collect();

@@ -203,9 +203,9 @@ impl Vault {
             "keys": listed,
             "epochs_open": epochs(true),
             "epochs_destroyed": epochs(false),
-            "erasure_in_force": second_copy && epochs(true) <= 1,
+            "erasure_in_force": second_copy && epochs(true) <= 2,
             "why": if second_copy {
-                "private keys of past epochs are destroyed once all their captures have wraps or parts"
+                "private keys of epochs before the last are destroyed once all their captures have wraps or parts"
             } else {
                 "no second copy of the key store: private keys of past epochs are kept, so that losing one disk does \
                  not lose the record; until there is one, destroying a secret does not make captures of an open epoch \
