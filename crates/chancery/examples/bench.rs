@@ -3,7 +3,6 @@
     clippy::print_stdout,
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::panic,
     reason = "a benchmark prints, and stops at the first surprise"
 )]
 

@@ -25,7 +25,7 @@ const CLIENTS: usize = 4;
 const DELIVERIES: usize = 25;
 /// So that segments are rolled and sealed on little data.
 const SMALL_SEGMENTS: (&str, &str) = ("CHANCERY_SEGMENT_BYTES", "65536");
-/// So that each life begins new epochs and ends old ones.
+/// So that each life begins new epochs; the checks between end the old ones.
 const SHORT_EPOCHS: (&str, &str) = ("CHANCERY_EPOCH_MILLISECONDS", "200");
 /// An armed place that is not reached within this time is not reached in this cycle.
 const ARMED: Duration = Duration::from_millis(1500);
@@ -316,16 +316,26 @@ impl Loop {
             .collect();
         assert!(lost.is_empty(), "lost: {lost:?}");
         assert!(!self.log().contains("panicked"), "{}", self.log());
+        assert_eq!(
+            vault
+                .doctor()
+                .unwrap()
+                .iter()
+                .find(|check| check.check == "every capture opens")
+                .map(|check| check.ok),
+            Some(true)
+        );
         let report = vaults::export_and_verify(&vault);
         assert!(
             report.messages.raw + report.messages.part >= found.len() as u64,
             "{report:?}"
         );
+        let destroyed = vault.keys("test").unwrap()["destroyed"].as_array().unwrap().len();
         drop(vault);
         let verified = verify_store(&data, Some(&Unlock::Passphrase(PASSPHRASE.as_bytes())), None).unwrap();
         assert_eq!(verified.findings, []);
         println!(
-            "{} acknowledged, {} messages, {} entries in {} segments",
+            "{} acknowledged, {} messages, {} entries in {} segments, {destroyed} epochs ended",
             self.acknowledged.len(),
             found.len(),
             verified.entries,

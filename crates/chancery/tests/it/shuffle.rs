@@ -37,9 +37,14 @@ fn records(vault: &Vault) -> BTreeSet<String> {
 fn state_of(clients: &[Vec<&[u8]>]) -> BTreeSet<String> {
     let folder = tempfile::tempdir().unwrap();
     let vault = vaults::fresh(folder.path());
+    let opened = &vault;
     std::thread::scope(|scope| {
         for bodies in clients {
-            scope.spawn(|| bodies.iter().for_each(|body| drop(vaults::deliver(&vault, body))));
+            scope.spawn(move || {
+                for body in bodies {
+                    vaults::deliver(opened, body);
+                }
+            });
         }
     });
     let state = records(&vault);
@@ -58,7 +63,7 @@ fn webhooks_shuffled_tripled_and_interleaved_give_the_same_records() {
     assert!(expected.len() > bodies.len());
     let count = in_order.len();
     // Three clients, each with every body, each in another order: steps that have no divisor in common with the count.
-    let coprime = |step: &usize| (2..=*step).all(|d| step % d != 0 || count % d != 0);
+    let coprime = |step: &usize| (2..=*step).all(|d| !step.is_multiple_of(d) || !count.is_multiple_of(d));
     let mut steps = (count / 3..count).filter(coprime);
     let clients: Vec<Vec<&[u8]>> = (0..3)
         .map(|_| {
