@@ -172,7 +172,8 @@ fn read_text(path: &Path) -> Result<String, Failure> {
         ));
     }
     let bytes = std::fs::read(path).map_err(|error| Failure::io(path, &error))?;
-    String::from_utf8(bytes).map_err(|_| Failure::data(path, "not a text"))
+    String::from_utf8(bytes)
+        .map_err(|_| Failure::data(path, "neither a public key nor a checkpoint: it is not a text"))
 }
 
 /// A checkpoint, its form checked: what is none is the user's mistake and not the bundle's.

@@ -115,16 +115,16 @@ fn prompt_for_missing(
         if !std::io::stdin().is_terminal() {
             if must {
                 let text = format!(
-                    "the secret {} is missing ({}); give --secret {0}=FILE",
+                    "the secret {0} is missing; give --secret {0}=FILE. What it is: {1}",
                     name.name, name.help
                 );
                 return Err(Failure::usage(text));
             }
             continue;
         }
-        let skip = if must { "" } else { "; empty: none" };
+        let skip = if must { "" } else { ", or nothing" };
         let value = passphrase::prompt(
-            &format!("{} ({}{skip}): ", name.name, name.help),
+            &format!("{}\n  {}{skip}: ", name.help, name.name),
             "--secret NAME=FILE",
         )?;
         if !value.is_empty() {

@@ -127,6 +127,7 @@ fn io_advice(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; free some space, then start it again",
         ErrorKind::PermissionDenied => "; run it as the user who owns the data folder",
+        ErrorKind::IsADirectory => "; name the files themselves",
         ErrorKind::ReadOnlyFilesystem => "; choose another place, or make that one writable",
         _ => "",
     }

@@ -69,7 +69,9 @@ pub fn init(global: &Global, args: &InitArgs) -> Result<u8, Failure> {
     ]);
     words.line("");
     words.line("Now: keep a copy of the public key elsewhere; a verifier needs it.");
-    words.line("     Keep the passphrase safe: without it nobody can open the record, also not its makers.");
+    words.line(
+        "     Keep what opens the record safe: without it nobody can, the makers of this program neither.",
+    );
     words.line(&format!(
         "     chancery import whatsapp-export chat.zip --data {}",
         data.display()

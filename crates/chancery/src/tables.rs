@@ -211,24 +211,37 @@ fn when(record: &Value) -> String {
     time.unwrap_or("-").to_owned()
 }
 
+/// What sort of message, event or problem it is.
+fn what(record: &Value) -> Option<&str> {
+    let names = ["content", "event", "code"];
+    names.iter().find_map(|name| record.get(name)?.as_str())
+}
+
+/// What was written, or what a problem says.
+fn wording(record: &Value) -> Option<&str> {
+    ["text", "detail"]
+        .iter()
+        .find_map(|name| record.get(name)?.as_str())
+}
+
 /// A record in a line.
 pub fn result(item: &Value) -> String {
     let record = item.get("record").unwrap_or(&Value::Null);
-    let kind = ["content", "event", "code"]
-        .iter()
-        .find_map(|name| record.get(name).and_then(Value::as_str));
-    let words = ["text", "detail"]
-        .iter()
-        .find_map(|name| record.get(name).and_then(Value::as_str));
-    let words = words.unwrap_or_default();
+    let kind = what(record);
+    let words = wording(record).unwrap_or_default();
     let mut excerpt: String = words.chars().take(EXCERPT).collect();
     if excerpt.len() < words.len() {
         excerpt.push('…');
     }
     let (id, time, kind) = (text(item, "/id"), when(record), kind.unwrap_or("-"));
+    let who = match (sender(record), excerpt.is_empty()) {
+        (who, _) if who == "-" => String::new(),
+        (who, true) => who,
+        (who, false) => format!("{who}: "),
+    };
     format!(
         "{}\n",
-        clean(format!("{id:<10}  {time:<20}  {kind:<8}  {}: {excerpt}", sender(record)).trim_end())
+        clean(format!("{id:<10}  {time:<20}  {kind:<12}  {who}{excerpt}").trim_end())
     )
 }
 
@@ -270,16 +283,12 @@ pub fn record(value: &Value) -> Words {
         ("state", one("/state")),
         (
             "kind",
-            format!(
-                "{} {}",
-                one("/record/kind"),
-                text(record, "/content").replace('-', "")
-            ),
+            format!("{} {}", one("/record/kind"), what(record).unwrap_or_default()),
         ),
         ("when", when(record)),
         ("from", sender(record)),
         ("in", place.to_owned()),
-        ("text", one("/record/text")),
+        ("text", wording(record).unwrap_or("-").to_owned()),
         (
             "received",
             format!(
@@ -292,13 +301,12 @@ pub fn record(value: &Value) -> Words {
         ("signature checked", one("/capture/signature_checked")),
         (
             "in a checkpoint",
-            format!(
-                "{} (size {})",
-                one("/proof/covered"),
-                one("/proof/checkpoint_size")
-            ),
+            match value.pointer("/proof/covered").and_then(Value::as_bool) {
+                Some(true) => format!("yes, the newest is of size {}", one("/proof/checkpoint_size")),
+                _ => "not yet: it is signed within a second or two".to_owned(),
+            },
         ),
-        ("repeats", one("/repeats_earlier_capture")),
+        ("repeats an earlier one", one("/repeats_earlier_capture")),
     ]);
     for (title, name) in [
         ("events", "pointing_at_it"),
@@ -327,10 +335,10 @@ pub fn exported(value: &Value, out: &Path) -> Words {
     let one = |path: &str| text(value, path);
     words.line(&format!("wrote {}", out.display()));
     words.pairs(&[
-        ("records", one("/records")),
+        ("messages, events, problems", one("/records")),
         ("of these erased", one("/erased")),
-        ("entries shown", one("/entries")),
-        ("checkpoint size", one("/checkpoint_size")),
+        ("entries of the ledger", one("/entries")),
+        ("checkpoint of size", one("/checkpoint_size")),
     ]);
     words.line(&format!(
         "Check it anywhere: chancery-verify {} --key zone.pub",
@@ -385,15 +393,21 @@ fn one_import(words: &mut Words, item: &Value) {
             format!("found: {found}, missing: {missing}, extra: {extra}"),
         ));
         if report.get("date_decision").is_some_and(Value::is_object) {
-            let order = report
-                .pointer("/date_decision/order")
-                .and_then(Value::as_str)
-                .unwrap_or("open, both readings kept");
+            let order = match report.pointer("/date_decision/order").and_then(Value::as_str) {
+                Some("dmy") => "day, month, year",
+                Some("mdy") => "month, day, year",
+                Some("ymd") => "year, month, day",
+                Some(other) => other,
+                None => "open, both readings kept",
+            };
             let line = report.pointer("/date_decision/line").and_then(Value::as_u64);
             let line = line.map_or(String::new(), |line| format!(", line {line}"));
             pairs.push((
                 "  date order",
-                format!("{order} ({}{line})", from("/date_decision/evidence")),
+                format!(
+                    "{order} ({}{line})",
+                    from("/date_decision/evidence").replace('-', " ")
+                ),
             ));
         }
         let lines: Vec<String> = rows(report, "lines_not_understood")

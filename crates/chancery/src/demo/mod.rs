@@ -47,13 +47,18 @@ struct Demo {
 /// What failed on the way.
 pub fn demo(_global: &Global, args: &DemoArgs) -> Result<u8, Failure> {
     let demo = Demo::prepare()?;
-    demo.say("Chancery demo: a fictional clinic and its chats, on this machine only.")?;
+    demo.say(
+        "Chancery demo: a fictional clinic and its chats, on this machine only. Each `chancery` command below also\n\
+         gets --data and --passphrase-file; they are left out here for brevity and stand in the lines at the end.",
+    )?;
     demo.set_up()?;
     let (mut server, address) = demo.serve(args.listen)?;
     let shown = demo.show_everything(address);
     if args.exit || shown.is_err() {
         stop(&mut server);
-        return shown.map(|()| DONE);
+        shown?;
+        demo.say(&format!("\nEverything it made is in {}", demo.folder.display()))?;
+        return Ok(DONE);
     }
     demo.last_words(address)?;
     // Ctrl-C reaches the server too: it ends, and then so do we.
@@ -109,7 +114,7 @@ impl Demo {
     /// A command as it would be typed, for showing.
     fn typed(&self, arguments: &[&str]) -> String {
         let quote = |argument: &&str| {
-            if argument.contains([' ', '"']) {
+            if argument.contains([' ', '"', '&', '(']) {
                 format!("'{argument}'")
             } else {
                 (*argument).to_owned()
@@ -295,11 +300,11 @@ impl Demo {
             .first()
             .map_or(Ok(0), |body| platform.deliver(address, "clinic", body))?;
         self.say(&format!(
-            "  POST /in/clinic   the first one again, as platforms do: {again}, kept once as a message"
+            "  POST /in/clinic   the first one again, as platforms do: {again}; its message is there once"
         ))?;
         let forged = platform.forge(address, "clinic", samples::FORGED)?;
         self.say(&format!(
-            "  POST /in/clinic   with a forged signature: {forged}, counted, nothing kept"
+            "  POST /in/clinic   with a forged signature: {forged}; counted, nothing of it kept"
         ))?;
         if forged == 401 {
             Ok(())
@@ -358,14 +363,14 @@ impl Demo {
     }
 
     fn tamper(&self) -> Result<(), Failure> {
-        self.say("\n8. Now somebody with the disk in hand alters one byte: in a copy of the bundle, and in a copy of the data folder.")?;
+        self.say("\n8. Somebody with the disk in hand alters one byte: in a copy of the bundle, and in a copy of the data folder.")?;
         let bundle = self.folder.join("all-tampered.zip");
         tamper::copy_of_bundle(&self.folder.join("all.zip"), &bundle)?;
         let key = self.data.join("zone.pub").display().to_string();
         let caught = self.verify(&[&bundle.display().to_string(), "--key", &key])?;
         let store = self.folder.join("data-tampered");
         tamper::copy_of_store(&self.data, &store)?;
-        self.say("\n$ chancery verify --data data-tampered")?;
+        self.say(&format!("\n$ chancery verify --data {}", store.display()))?;
         let verified = Command::new(&self.program)
             .arg("verify")
             .arg("--data")
@@ -376,7 +381,7 @@ impl Demo {
         self.print(&verified)?;
         let both = caught.status.code() == Some(1) && verified.status.code() == Some(1);
         if both {
-            Ok(())
+            self.say("\nBoth copies were caught, and what was altered is named. The genuine ones were proved above.")
         } else {
             Err(Failure::new(DOES_NOT_HOLD, "an altered copy was not caught"))
         }

@@ -25,8 +25,9 @@ const CLIENTS: usize = 4;
 const DELIVERIES: usize = 25;
 /// So that segments are rolled and sealed on little data.
 const SMALL_SEGMENTS: (&str, &str) = ("CHANCERY_SEGMENT_BYTES", "65536");
-/// So that each life begins new epochs; the checks between end the old ones.
-const SHORT_EPOCHS: (&str, &str) = ("CHANCERY_EPOCH_MILLISECONDS", "200");
+/// So that lives begin new epochs and old ones are ended. Longer than the intake may take to hear of a new one: the epoch
+/// before the last is ended.
+const SHORT_EPOCHS: (&str, &str) = ("CHANCERY_EPOCH_MILLISECONDS", "1000");
 /// An armed place that is not reached within this time is not reached in this cycle.
 const ARMED: Duration = Duration::from_millis(1500);
 const PATIENCE: Duration = Duration::from_secs(30);

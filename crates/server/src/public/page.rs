@@ -7,13 +7,18 @@ use model::Timestamp;
 use super::WholeStatus;
 use super::language::Language;
 use super::words::Words;
-use crate::host::{ConnectionStatus, GapStatus, Status};
+use crate::host::{CheckpointStatus, ConnectionState, ConnectionStatus, GapStatus, Status};
 
 /// Gaps shown; the API has all of them.
 const GAPS_SHOWN: usize = 50;
 /// An outside anchor older than this is complained about.
 const ANCHOR_OLD_SECONDS: i64 = 24 * 3600;
 const MICROS_PER_SECOND: i64 = 1_000_000;
+
+/// What a warning tells the operator to run.
+const HAND_OUT: Option<&str> = Some("chancery checkpoint --out FILE");
+const COPY_KEYS: Option<&str> = Some("chancery init --key-copy FILE");
+const ADD_CONNECTION: &str = "chancery connection add whatsapp-cloud NAME";
 
 /// Text that HTML may not understand as anything else.
 struct Plain<'a>(&'a str);
@@ -45,6 +50,22 @@ impl fmt::Display for Time {
     }
 }
 
+/// A count, its thousands apart.
+struct Count(u64);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        for (at, digit) in digits.char_indices() {
+            if at > 0 && (digits.len() - at).is_multiple_of(3) {
+                f.write_char(',')?;
+            }
+            f.write_char(digit)?;
+        }
+        Ok(())
+    }
+}
+
 /// The page.
 pub(super) fn render(whole: &WholeStatus, language: Language) -> String {
     let mut html = String::with_capacity(16 << 10);
@@ -66,62 +87,121 @@ fn write_page(html: &mut String, whole: &WholeStatus, language: Language) -> fmt
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title} · {zone}</title>\n\
          <link rel=\"stylesheet\" href=\"/style.css\">\n</head>\n<body>\n\
-         <a class=\"skip\" href=\"#content\">{skip}</a>\n<header>\n<h1>{title}</h1>\n\
-         <nav><a href=\"/?lang={other}\" lang=\"{other_tag}\" hreflang=\"{other_tag}\">{name}</a></nav>\n</header>\n\
-         <main id=\"content\">\n<p>{no_content}</p>\n",
+         <a class=\"skip\" href=\"#content\">{skip}</a>\n<header>\n\
+         <h1>{title} <span class=\"zone\">{zone_word} {zone}</span></h1>\n<nav><a href=\"/?lang={other}\" lang=\"{other_tag}\" hreflang=\"{other_tag}\">{name}</a></nav>\n</header>\n\
+         <main id=\"content\">\n<p class=\"about\">{no_content}</p>\n",
         tag = language.tag(),
         title = w.title,
         zone = Plain(status.zone.as_str()),
         skip = w.skip,
+        zone_word = w.zone,
         name = w.other_language,
         no_content = w.no_content,
     )?;
     warnings(html, w, whole)?;
-    instance(html, w, whole)?;
-    ledger(html, w, status)?;
+    summary(html, w, status)?;
     connections(html, w, &status.connections)?;
     gaps(html, w, &status.gaps)?;
-    html.write_str("</main>\n</body>\n</html>\n")
+    html.write_str("<div class=\"details\">\n")?;
+    ledger(html, w, status)?;
+    instance(html, w, whole)?;
+    html.write_str("</div>\n</main>\n</body>\n</html>\n")
 }
 
-fn warnings(html: &mut String, w: &Words, whole: &WholeStatus) -> fmt::Result {
+/// What needs attention: words, and what to run.
+fn found(w: &Words, whole: &WholeStatus) -> Vec<(&'static str, Option<&'static str>)> {
     let status = &whole.status;
     let mut found = Vec::new();
+    if !whole.intake.running {
+        found.push((w.no_intake, None));
+    }
     match (status.outside_anchor, &status.checkpoint) {
-        (None, _) => found.push(w.no_anchor),
-        (Some(anchor), Some(checkpoint)) if is_old(anchor, checkpoint.at, checkpoint.age_seconds) => {
-            found.push(w.old_anchor);
+        (None, _) => found.push((w.no_anchor, HAND_OUT)),
+        (Some(anchor), Some(checkpoint)) if is_old(anchor, checkpoint) => {
+            found.push((w.old_anchor, HAND_OUT));
         }
         _ => {}
     }
-    if !status.key_copy {
-        found.push(w.no_key_copy);
+    if !status.gaps.is_empty() {
+        found.push((w.gaps_known, None));
     }
-    if !whole.intake.running {
-        found.push(w.no_intake);
+    let asks = |state| matches!(state, ConnectionState::Stopped | ConnectionState::Silent);
+    if status.connections.iter().any(|connection| asks(connection.state)) {
+        found.push((w.silent_connection, None));
+    }
+    if !status.key_copy {
+        found.push((w.no_key_copy, COPY_KEYS));
+    }
+    found
+}
+
+fn warnings(html: &mut String, w: &Words, whole: &WholeStatus) -> fmt::Result {
+    let found = found(w, whole);
+    if found.is_empty() {
+        return writeln!(
+            html,
+            "<section class=\"verdict good\" aria-labelledby=\"warnings\">\n\
+             <h2 id=\"warnings\">{}</h2>\n</section>",
+            w.nothing_to_warn
+        );
     }
     writeln!(
         html,
-        "<section aria-labelledby=\"warnings\">\n<h2 id=\"warnings\">{}</h2>",
+        "<section class=\"verdict alarm\" aria-labelledby=\"warnings\">\n<h2 id=\"warnings\">{}</h2>\n<ul>",
         w.warnings
     )?;
-    if found.is_empty() {
-        writeln!(html, "<p class=\"good\">{}</p>", w.nothing_to_warn)?;
-    } else {
-        html.write_str("<ul class=\"warnings\">\n")?;
-        for warning in found {
-            writeln!(html, "<li>{}</li>", Plain(warning))?;
+    for (words, command) in found {
+        write!(html, "<li>{}", Plain(words))?;
+        if let Some(command) = command {
+            write!(html, " <code>{}</code>", Plain(command))?;
         }
-        html.write_str("</ul>\n")?;
+        html.write_str("</li>\n")?;
     }
-    html.write_str("</section>\n")
+    html.write_str("</ul>\n</section>\n")
 }
 
-/// Whether an anchor is older than a day. The page reads no clock: a checkpoint's time and age give the present.
-fn is_old(anchor: Timestamp, checkpoint_at: Timestamp, age_seconds: u64) -> bool {
-    let now =
-        checkpoint_at.as_micros() / MICROS_PER_SECOND + i64::try_from(age_seconds).unwrap_or(i64::MAX / 2);
-    now - anchor.as_micros() / MICROS_PER_SECOND > ANCHOR_OLD_SECONDS
+/// The four numbers to look at first.
+fn summary(html: &mut String, w: &Words, status: &Status) -> fmt::Result {
+    let checkpoint = status.checkpoint.as_ref();
+    let anchor_age = status.outside_anchor.zip(checkpoint).map(|(anchor, checkpoint)| {
+        u64::try_from(now_seconds(checkpoint) - anchor.as_micros() / MICROS_PER_SECOND).unwrap_or(0)
+    });
+    let aged = |age: Option<u64>| age.map_or_else(|| w.none_yet.to_owned(), |age| w.ago(age));
+    let anchor_is_old = match (status.outside_anchor, checkpoint) {
+        (Some(anchor), Some(checkpoint)) => is_old(anchor, checkpoint),
+        (anchor, _) => anchor.is_none(),
+    };
+    let tiles = [
+        (w.entries, Count(status.followers.head.0).to_string(), false),
+        (
+            w.checkpoint,
+            aged(checkpoint.map(|checkpoint| checkpoint.age_seconds)),
+            false,
+        ),
+        (w.outside_anchor, aged(anchor_age), anchor_is_old),
+        (
+            w.gaps,
+            Count(status.gaps.len() as u64).to_string(),
+            !status.gaps.is_empty(),
+        ),
+    ];
+    html.write_str("<dl class=\"tiles\">\n")?;
+    for (name, value, alarm) in tiles {
+        let class = if alarm { " class=\"alarm\"" } else { "" };
+        writeln!(html, "<div{class}><dt>{name}</dt><dd>{value}</dd></div>")?;
+    }
+    html.write_str("</dl>\n")
+}
+
+/// The present in seconds. The page reads no clock: a checkpoint's time and age give it.
+fn now_seconds(checkpoint: &CheckpointStatus) -> i64 {
+    let age = i64::try_from(checkpoint.age_seconds).unwrap_or(i64::MAX / 2);
+    checkpoint.at.as_micros() / MICROS_PER_SECOND + age
+}
+
+/// Whether an anchor is older than a day.
+fn is_old(anchor: Timestamp, checkpoint: &CheckpointStatus) -> bool {
+    now_seconds(checkpoint) - anchor.as_micros() / MICROS_PER_SECOND > ANCHOR_OLD_SECONDS
 }
 
 fn facts(html: &mut String, id: &str, title: &str, rows: &[(&str, String)]) -> fmt::Result {
@@ -148,7 +228,7 @@ fn instance(html: &mut String, w: &Words, whole: &WholeStatus) -> fmt::Result {
             w.intake,
             (if intake.running { w.runs } else { w.restarting }).to_owned(),
         ),
-        (w.restarts, intake.restarts.to_string()),
+        (w.restarts, Count(intake.restarts).to_string()),
         (w.open_connections, intake.connections.to_string()),
         (w.bytes_in_flight, intake.bytes_in_flight.to_string()),
     ];
@@ -160,20 +240,16 @@ fn ledger(html: &mut String, w: &Words, status: &Status) -> fmt::Result {
     let behind = followers.head.0.saturating_sub(followers.normalized.0);
     let none = || w.none_yet.to_owned();
     let mut rows = vec![
-        (w.entries, followers.head.to_string()),
-        (
-            w.understood,
-            format!("{} ({behind} {})", followers.normalized, w.behind),
-        ),
-        (w.pending_fetches, status.pending_fetches.to_string()),
+        (w.entries, Count(followers.head.0).to_string()),
+        (w.understood, w.understood_of(Count(behind), behind)),
+        (w.pending_fetches, Count(status.pending_fetches).to_string()),
     ];
     match &status.checkpoint {
         None => rows.push((w.checkpoint, none())),
         Some(checkpoint) => rows.extend([
             (w.checkpoint, Time(checkpoint.at).to_string()),
-            (w.age, format!("{} {}", checkpoint.age_seconds, w.seconds)),
-            (w.covers, checkpoint.covers.to_string()),
-            (w.batches, checkpoint.size.to_string()),
+            (w.covers, Count(checkpoint.covers.0).to_string()),
+            (w.batches, Count(checkpoint.size).to_string()),
         ]),
     }
     let anchor = status.outside_anchor.map_or_else(none, |at| Time(at).to_string());
@@ -183,7 +259,8 @@ fn ledger(html: &mut String, w: &Words, status: &Status) -> fmt::Result {
 
 fn connections(html: &mut String, w: &Words, connections: &[ConnectionStatus]) -> fmt::Result {
     if connections.is_empty() {
-        return empty(html, "connections", w.connections, w.no_connections);
+        let text = format!("{} <code>{ADD_CONNECTION}</code>", w.no_connections);
+        return empty(html, "connections", w.connections, &text);
     }
     let columns = [
         (w.connection, ""),
@@ -194,17 +271,21 @@ fn connections(html: &mut String, w: &Words, connections: &[ConnectionStatus]) -
         (w.refused, "number"),
         (w.problems, "number"),
     ];
-    table_head(html, "connections", w.connections, "", &columns)?;
+    table_head(html, "connections", w.connections, w.connections_about, &columns)?;
     for connection in connections {
         let refused: u64 = connection.refused.values().sum();
         let last = connection.last_capture_at;
         let cells = [
             Plain(&connection.connector).to_string(),
-            w.state(connection.state).to_owned(),
-            connection.captures.to_string(),
+            format!(
+                "<span class=\"state {}\">{}</span>",
+                class(connection.state),
+                w.state(connection.state)
+            ),
+            Count(connection.captures).to_string(),
             last.map_or_else(|| w.none_yet.to_owned(), |at| Time(at).to_string()),
-            refused.to_string(),
-            connection.problems.to_string(),
+            Count(refused).to_string(),
+            Count(connection.problems).to_string(),
         ];
         row(html, &columns, connection.id.as_str(), &cells)?;
     }
@@ -228,12 +309,20 @@ fn gaps(html: &mut String, w: &Words, gaps: &[GapStatus]) -> fmt::Result {
             Time(gap.from).to_string(),
             Time(gap.to).to_string(),
             Plain(w.cause(&gap.cause)).to_string(),
-            gap.count.to_string(),
+            Count(gap.count).to_string(),
         ];
         let connection = gap.connection.as_ref().map_or(w.all, |id| id.as_str());
         row(html, &columns, connection, &cells)?;
     }
     html.write_str("</tbody>\n</table>\n</div>\n</section>\n")
+}
+
+fn class(state: ConnectionState) -> &'static str {
+    match state {
+        ConnectionState::Receiving => "good",
+        ConnectionState::Waiting => "waiting",
+        ConnectionState::Silent | ConnectionState::Stopped => "alarm",
+    }
 }
 
 fn empty(html: &mut String, id: &str, title: &str, text: &str) -> fmt::Result {
@@ -251,12 +340,11 @@ fn table_head(
     about: &str,
     columns: &[(&str, &str)],
 ) -> fmt::Result {
-    let caption = if about.is_empty() { title } else { about };
     write!(
         html,
         "<section aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{title}</h2>\n\
          <div class=\"table\" role=\"region\" aria-labelledby=\"{id}\" tabindex=\"0\">\n<table>\n\
-         <caption>{caption}</caption>\n<thead>\n<tr>"
+         <caption>{about}</caption>\n<thead>\n<tr>"
     )?;
     for (name, class) in columns {
         write!(html, "<th scope=\"col\" class=\"{class}\">{name}</th>")?;
@@ -267,8 +355,12 @@ fn table_head(
 /// A row; `cells` are HTML, `first` is text.
 fn row(html: &mut String, columns: &[(&str, &str)], first: &str, cells: &[String]) -> fmt::Result {
     write!(html, "<tr><th scope=\"row\">{}</th>", Plain(first))?;
-    for (cell, (_, class)) in cells.iter().zip(columns.iter().skip(1)) {
-        write!(html, "<td class=\"{class}\">{cell}</td>")?;
+    for (cell, (name, class)) in cells.iter().zip(columns.iter().skip(1)) {
+        // The name stands before the cell where the screen is too narrow for columns.
+        write!(
+            html,
+            "<td class=\"{class}\" data-name=\"{name}\"><span>{cell}</span></td>"
+        )?;
     }
     html.write_str("</tr>\n")
 }

@@ -1,5 +1,7 @@
 //! The words of the status page in both languages.
 
+use std::fmt::Display;
+
 use super::language::Language;
 use crate::host::ConnectionState;
 
@@ -15,6 +17,8 @@ pub(super) struct Words {
     pub(super) old_anchor: &'static str,
     pub(super) no_key_copy: &'static str,
     pub(super) no_intake: &'static str,
+    pub(super) gaps_known: &'static str,
+    pub(super) silent_connection: &'static str,
     pub(super) instance: &'static str,
     pub(super) zone: &'static str,
     pub(super) version: &'static str,
@@ -30,13 +34,12 @@ pub(super) struct Words {
     pub(super) ledger: &'static str,
     pub(super) entries: &'static str,
     pub(super) understood: &'static str,
-    pub(super) behind: &'static str,
+    all_understood: &'static str,
+    behind: &'static str,
     pub(super) pending_fetches: &'static str,
     pub(super) checkpoint: &'static str,
     pub(super) covers: &'static str,
     pub(super) batches: &'static str,
-    pub(super) age: &'static str,
-    pub(super) seconds: &'static str,
     pub(super) outside_anchor: &'static str,
     pub(super) connections: &'static str,
     pub(super) connection: &'static str,
@@ -46,6 +49,7 @@ pub(super) struct Words {
     pub(super) last: &'static str,
     pub(super) refused: &'static str,
     pub(super) problems: &'static str,
+    pub(super) connections_about: &'static str,
     pub(super) no_connections: &'static str,
     pub(super) gaps: &'static str,
     pub(super) gaps_about: &'static str,
@@ -58,6 +62,8 @@ pub(super) struct Words {
     pub(super) yes: &'static str,
     pub(super) no: &'static str,
     pub(super) none_yet: &'static str,
+    ago: &'static str,
+    units: [&'static str; 4],
     states: [&'static str; 4],
     causes: [(&'static str, &'static str); 6],
 }
@@ -81,6 +87,26 @@ impl Words {
         }
     }
 
+    /// How long ago something was, in the largest unit of which there are two.
+    pub(super) fn ago(&self, seconds: u64) -> String {
+        let [second, minute, hour, day] = self.units;
+        let (count, unit) = match seconds {
+            0..120 => (seconds, second),
+            120..7_200 => (seconds / 60, minute),
+            7_200..172_800 => (seconds / 3_600, hour),
+            _ => (seconds / 86_400, day),
+        };
+        format!("{count} {unit}{}", self.ago)
+    }
+
+    /// How much is still to be understood.
+    pub(super) fn understood_of(&self, shown: impl Display, behind: u64) -> String {
+        match behind {
+            0 => self.all_understood.to_owned(),
+            _ => format!("{} {shown}", self.behind),
+        }
+    }
+
     /// The cause of a gap; one that has no words here stands as it is.
     pub(super) fn cause<'a>(&self, name: &'a str) -> &'a str {
         let known = self.causes.iter().find(|(known, _)| *known == name);
@@ -92,17 +118,21 @@ const ENGLISH: Words = Words {
     title: "Chancery status",
     skip: "Skip to the content",
     other_language: "简体中文",
-    no_content: "This page shows numbers and times only: no names, no messages.",
+    no_content: "Numbers and times only: no names, no messages. Times are UTC.",
     warnings: "Needs attention",
     nothing_to_warn: "Nothing needs attention.",
-    no_anchor: "No checkpoint has been handed to anyone outside. Until one has, a change made by whoever holds \
-                this machine cannot be told from the original. Run: chancery checkpoint --out FILE, and keep the \
-                file elsewhere.",
-    old_anchor: "The last checkpoint was handed out more than 24 hours ago. Run: chancery checkpoint --out FILE.",
-    no_key_copy: "There is no second copy of the key store. If it is lost, the record cannot be read; and erasure \
-                  is not yet in force. Run: chancery backup.",
+    no_anchor: "No checkpoint has been handed to anyone outside. Until one is kept elsewhere, nobody can tell \
+                whether whoever holds this machine has rewritten the record or cut it off. Keep the file where \
+                nobody here can change it:",
+    old_anchor: "The last checkpoint was handed out more than 24 hours ago. What came later could be cut off unseen. \
+                 Hand out another:",
+    no_key_copy: "There is no second copy of the key store. If this disk is lost, no other copy of the record can \
+                  be read; and destroying a key does not yet make content unreadable. A second copy is named when \
+                  the data folder is made:",
     no_intake: "The intake process is not running; it is being started again. Deliveries wait, and senders repeat \
                 them.",
+    gaps_known: "Gaps are known: stretches in which the record is, or may be, incomplete. They are listed below.",
+    silent_connection: "A connection is silent for longer than usual, or stopped. See its state below.",
     instance: "Instance",
     zone: "Zone",
     version: "Version",
@@ -112,40 +142,43 @@ const ENGLISH: Words = Words {
     intake: "Intake process",
     runs: "running",
     restarting: "being started again",
-    restarts: "Restarts",
+    restarts: "Restarts of the intake",
     open_connections: "Open connections",
     bytes_in_flight: "Bytes in flight",
     ledger: "Ledger",
-    entries: "Entries",
-    understood: "Understood up to",
-    behind: "behind",
+    entries: "Entries sealed",
+    understood: "Understood",
+    all_understood: "everything",
+    behind: "all but the newest",
     pending_fetches: "Files still to be fetched",
     checkpoint: "Newest checkpoint",
     covers: "Entries covered",
     batches: "Batches covered",
-    age: "Age",
-    seconds: "s",
-    outside_anchor: "Last checkpoint handed outside",
+    outside_anchor: "Last checkpoint handed out",
     connections: "Connections",
     connection: "Connection",
     source: "Source",
     state: "State",
     captures: "Captures",
-    last: "Last capture (UTC)",
+    last: "Last capture",
     refused: "Refused",
     problems: "Problems",
-    no_connections: "No connection is configured. Run: chancery connection add.",
+    connections_about: "Configured accounts. Refused: requests with a wrong signature, token or form since the program \
+                        started; nothing of them is kept. Problems: what was kept and not fully understood.",
+    no_connections: "No connection is configured, so no webhook is taken. Run",
     gaps: "Gaps",
-    gaps_about: "Stretches in which capture is known or suspected to be incomplete.",
-    no_gaps: "No gap is known.",
-    from: "From (UTC)",
-    to: "To (UTC)",
+    gaps_about: "Stretches in which capture is known or suspected to be incomplete, newest first.",
+    no_gaps: "No gap is known. That is no proof that everything was captured.",
+    from: "From",
+    to: "To",
     cause: "Cause",
     count: "Count",
     all: "all",
     yes: "yes",
     no: "no",
     none_yet: "none yet",
+    ago: " ago",
+    units: ["s", "min", "h", "days"],
     states: ["receiving", "waiting", "silent", "stopped"],
     causes: [
         (
@@ -164,14 +197,17 @@ const CHINESE: Words = Words {
     title: "Chancery 运行状态",
     skip: "跳到正文",
     other_language: "English",
-    no_content: "本页只显示数字和时间，不显示姓名和消息内容。",
+    no_content: "本页只有数字和时间，没有姓名，也没有消息内容。时间均为 UTC。",
     warnings: "需要处理",
     nothing_to_warn: "没有需要处理的事项。",
-    no_anchor: "尚未把检查点交给外部任何人。在此之前，无法分辨持有本机者所做的篡改与原件。\
-                请运行 chancery checkpoint --out FILE，并把文件保存在别处。",
-    old_anchor: "上次交出检查点已超过 24 小时。请运行 chancery checkpoint --out FILE。",
-    no_key_copy: "密钥库没有第二份副本。一旦丢失，记录将无法读取；擦除也尚未生效。请运行 chancery backup。",
+    no_anchor: "尚未向外部交出过检查点。在别处存有一份之前，谁也无法判断持有本机者是否改写或截断了记录。\
+                请运行以下命令，并把文件存放在本机人员无法改动的地方：",
+    old_anchor: "上次交出检查点已超过 24 小时，其后的内容可能被截断而不被发现。请再交出一份：",
+    no_key_copy: "密钥库没有第二份副本。一旦此磁盘丢失，记录的任何副本都将无法读取；销毁密钥也尚不能使内容不可读。\
+                  第二份副本须在创建数据文件夹时指定：",
     no_intake: "接收进程没有运行，正在重新启动。投递会等待，发送方会重发。",
+    gaps_known: "存在缺口：这些时段的记录不完整或可能不完整，详见下文。",
+    silent_connection: "有接入静默时间过长或已停止，请查看下方的状态。",
     instance: "实例",
     zone: "区域",
     version: "版本",
@@ -181,40 +217,43 @@ const CHINESE: Words = Words {
     intake: "接收进程",
     runs: "运行中",
     restarting: "正在重新启动",
-    restarts: "重启次数",
+    restarts: "接收进程重启次数",
     open_connections: "打开的连接",
     bytes_in_flight: "处理中的字节",
     ledger: "账本",
-    entries: "条目",
-    understood: "已解析至",
-    behind: "待处理",
+    entries: "已封存条目",
+    understood: "已解析",
+    all_understood: "全部",
+    behind: "尚余最新条目",
     pending_fetches: "待下载的文件",
     checkpoint: "最新检查点",
     covers: "覆盖的条目",
     batches: "覆盖的批次",
-    age: "距今",
-    seconds: "秒",
-    outside_anchor: "上次对外交出检查点",
+    outside_anchor: "上次交出检查点",
     connections: "接入",
     connection: "接入",
     source: "来源",
     state: "状态",
     captures: "捕获数",
-    last: "最近捕获 (UTC)",
+    last: "最近捕获",
     refused: "拒绝",
     problems: "问题",
-    no_connections: "尚未配置接入。请运行 chancery connection add。",
+    connections_about: "已配置的账号。拒绝：程序启动以来签名、令牌或格式有误的请求，其内容一概不保留。\
+                        问题：已保留但未能完全解析的内容。",
+    no_connections: "尚未配置接入，因此不接收 webhook。请运行",
     gaps: "缺口",
-    gaps_about: "已知或怀疑捕获不完整的时段。",
-    no_gaps: "没有已知的缺口。",
-    from: "起 (UTC)",
-    to: "止 (UTC)",
+    gaps_about: "已知或怀疑捕获不完整的时段，最新的在前。",
+    no_gaps: "没有已知的缺口。这并不证明一切都已捕获。",
+    from: "起",
+    to: "止",
     cause: "原因",
     count: "数量",
     all: "全部",
     yes: "有",
     no: "无",
     none_yet: "尚无",
+    ago: "前",
+    units: ["秒", "分钟", "小时", "天"],
     states: ["接收中", "等待中", "静默", "已停止"],
     causes: [
         ("torn-group", "写入途中崩溃；已确认的内容没有丢失"),

@@ -110,10 +110,10 @@ fn check_secrets(connector: &dyn Connector, secrets: &Secrets) -> Vec<TestResult
         TestResult {
             check: format!("secret {}", name.name),
             ok: present || !must,
-            detail: if present {
-                "present".to_owned()
-            } else {
-                name.help.to_owned()
+            detail: match (present, must) {
+                (true, _) => "present".to_owned(),
+                (false, true) => format!("missing: {}", name.help),
+                (false, false) => format!("not given, and may be left out: {}", name.help),
             },
         }
     };

@@ -201,7 +201,9 @@ impl Inner {
         };
         let rows: Vec<RecordRow> = rows.into_iter().filter(|row| row.id.capture < covers).collect();
         if rows.is_empty() {
-            return Err(VaultError::NotFound("record that this selects".to_owned()));
+            return Err(VaultError::NotFound(
+                "record that this selects, so no bundle was written".to_owned(),
+            ));
         }
         Ok(Some(rows))
     }

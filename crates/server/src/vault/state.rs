@@ -272,11 +272,15 @@ impl Inner {
                     "none was ever handed out: `chancery checkpoint --out FILE`, and keep FILE elsewhere"
                         .to_owned()
                 },
-                |hours| format!("the last was handed out {hours} hours ago; at most 24 are well"),
+                |hours| match hours {
+                    0 => "the last was handed out less than an hour ago".to_owned(),
+                    _ => format!("the last was handed out {hours} h ago; more than 24 h is too long"),
+                },
             ),
         );
         let copy = locked(&self.keys).has_copy();
-        let advice = "none: erasure is not yet in force, and one lost disk loses the record; `chancery init --key-copy`";
+        let advice = "none: one lost disk loses the record, and erasure is not in force; it is named when the folder is \
+                      made, with `chancery init --key-copy FILE`";
         let copy_detail = if copy {
             "present".to_owned()
         } else {
@@ -287,34 +291,43 @@ impl Inner {
         add(
             "everything captured is understood",
             !progress.failed,
-            format!("{} of {} entries", progress.normalized, self.ledger.head()),
+            format!("{} of {} entries read", progress.normalized, self.ledger.head()),
         );
         let reader = locked(&self.reader);
         let unreadable = reader.count_unreadable()?;
         add(
             "every capture opens",
             unreadable == 0,
-            format!("{unreadable} do not"),
+            match unreadable {
+                0 => "no capture lacks its key".to_owned(),
+                count => format!("{count} do not: their keys are not here"),
+            },
         );
         let gaps = reader.gaps()?.len();
         add(
             "no gaps are known",
             gaps == 0,
-            format!("{gaps} known; `chancery verify` and the status page name them"),
+            match gaps {
+                0 => "none; that is no proof that everything was captured".to_owned(),
+                count => format!("{count} known; `chancery status` and the status page name them"),
+            },
         );
         drop(reader);
         let connections = self.connections();
         add(
             "a connection is configured",
             !connections.is_empty(),
-            format!("{}", connections.len()),
+            match connections.len() {
+                0 => "none: `chancery connection add CONNECTOR ID`".to_owned(),
+                count => format!("{count} configured"),
+            },
         );
         let space = store::folder::free_bytes(&self.folder);
         add(
             "the disk has room",
             space.is_none_or(|bytes| bytes > 1 << 30),
             space.map_or("unknown".to_owned(), |bytes| {
-                format!("{} MiB free; below 1024 is a warning", bytes >> 20)
+                format!("{} MiB free; less than 1024 is too little", bytes >> 20)
             }),
         );
         Ok(checks)
