@@ -17,6 +17,7 @@ use crate::{drill, files, perform, socket};
 
 /// How often, and after what pauses, a folder that is in use is tried again: another command may be about to end.
 const TRIES: u32 = 20;
+const PATIENT_TRIES: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Does it, here or in the process that has the data folder.
@@ -49,6 +50,27 @@ pub fn open(data: &Path, secret: &Secret) -> Result<Vault, VaultError> {
     let mut options = VaultOptions::with_clock(Arc::new(now));
     drill::prepare(&mut options);
     Vault::open(data, &secret.unlock(), options)
+}
+
+/// As [`open`], waiting a moment for a command that has the folder just now: a server that is started again should not
+/// fail because somebody's search was not over yet.
+///
+/// # Errors
+/// As [`Vault::open`].
+pub fn open_patiently(data: &Path, secret: &Secret) -> Result<Vault, VaultError> {
+    for _ in 0..PATIENT_TRIES {
+        match open(data, secret) {
+            Err(VaultError::Store(StoreError::Locked(folder))) => {
+                // A server has it, and will not let go.
+                if socket::connect(data).is_ok_and(|owner| owner.is_some()) {
+                    return Err(StoreError::Locked(folder).into());
+                }
+                std::thread::sleep(PAUSE);
+            }
+            vault => return vault,
+        }
+    }
+    open(data, secret)
 }
 
 /// What the machine's clock says.

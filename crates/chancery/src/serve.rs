@@ -79,7 +79,7 @@ pub fn serve(global: &Global, args: &ServeArgs) -> Result<u8, Failure> {
     logging();
     let data = files::existing_data_folder(global)?;
     let secret = passphrase::ask(global)?;
-    let vault = Arc::new(owner::open(&data, &secret)?);
+    let vault = Arc::new(owner::open_patiently(&data, &secret)?);
     drop(secret);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -131,7 +131,10 @@ impl Place {
             child.wait().unwrap();
             return None;
         };
-        let address = said["listen"].as_str().unwrap().parse().unwrap();
+        let address = said["listen"]
+            .as_str()
+            .unwrap_or_else(|| panic!("it does not listen: {line}"));
+        let address = address.parse().unwrap();
         Some(Serving {
             child,
             out,
