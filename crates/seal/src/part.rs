@@ -1,8 +1,9 @@
 //! Parts: a mixed capture written out by author and conversation, each message openable and provable alone.
 //!
-//! *Shape.* The body of a part is a row of items: stream (4 bytes), offset (8), ordinal (4), length (4), ciphertext.
-//! Item `n` is sealed under a key derived from the part's key and `n`; the part's header binds all items by an
-//! RFC 6962 root, so that one can be shown with a short path and without its neighbours.
+//! *Shape.* The body of a part is a row of items: stream (4 bytes), offset (8), ordinal (4), commitment to the item's key
+//! (32), length (4), ciphertext. Item `n` is sealed under a key derived from the part's key and `n`; the part's header
+//! binds all items by an RFC 6962 root, so that one can be shown with a short path and without its neighbours. The
+//! commitment stands in the item because whoever is shown only an item's key cannot derive it again.
 
 use model::bytes::{Malformed, Reader, Writer};
 use model::entry::{Part, WRAPPED_KEY_BYTES};
@@ -87,11 +88,12 @@ impl PartBuilder {
             &item_aad(&self.zone, self.source, place),
             &mut sealed,
         )?;
-        let mut frame = Writer::with_capacity(sealed.len() + 20);
+        let mut frame = Writer::with_capacity(sealed.len() + 52);
         frame
             .u32(place.stream)
             .u64(place.offset)
             .u32(place.ordinal)
+            .raw(&suite::commitment(&key))
             .blob(&sealed);
         self.root.push(leaf_hash(&[frame.as_bytes()]));
         self.body.extend_from_slice(frame.as_bytes());
@@ -142,6 +144,8 @@ pub struct Item<'a> {
     pub place: Place,
     /// The whole frame: what its leaf hash covers.
     pub frame: &'a [u8],
+    /// Commitment to its key.
+    pub commitment: [u8; 32],
     /// Ciphertext and tag.
     pub ciphertext: &'a [u8],
 }
@@ -174,6 +178,7 @@ pub fn read_item(bytes: &[u8], index: u32) -> Result<(Item<'_>, &[u8]), Malforme
         offset: reader.u64()?,
         ordinal: reader.u32()?,
     };
+    let commitment = reader.array()?;
     let ciphertext = reader.blob()?;
     let rest = reader.rest();
     let frame = bytes
@@ -184,6 +189,7 @@ pub fn read_item(bytes: &[u8], index: u32) -> Result<(Item<'_>, &[u8]), Malforme
             index,
             place,
             frame,
+            commitment,
             ciphertext,
         },
         rest,
@@ -213,10 +219,10 @@ pub fn items<'a>(part: &Part, body: &'a [u8]) -> Result<Vec<Item<'a>>, SealError
     Ok(all)
 }
 
-/// Opens an item with its own key.
+/// Opens an item with its own key, once that is the key it commits to.
 ///
 /// # Errors
-/// [`SealError::NotOpened`].
+/// [`SealError::Commitment`], [`SealError::NotOpened`].
 pub fn open_item(
     zone: &ZoneId,
     source: Position,
@@ -224,6 +230,7 @@ pub fn open_item(
     item: &Item<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), SealError> {
+    suite::check_commitment(key, &item.commitment)?;
     suite::open(
         key,
         [0; 12],
@@ -294,6 +301,25 @@ mod tests {
         .unwrap();
         assert_eq!(out, b"message 3");
         assert!(open_item(&zone, Position(8), &keys[3], &items[3], &mut out).is_err());
+    }
+
+    #[test]
+    fn a_key_that_the_item_does_not_commit_to_opens_nothing_though_the_tag_fits() {
+        let zone: ZoneId = "us".parse().unwrap();
+        let place = Place {
+            stream: 0,
+            offset: 0,
+            ordinal: 0,
+        };
+        let mut builder = PartBuilder::new(zone.clone(), Position(9)).unwrap();
+        let (_, key) = builder.push(place, b"one").unwrap();
+        let (part, mut body) = builder.finish(vec![], &Key::random().unwrap()).unwrap();
+        body[16..48].copy_from_slice(&suite::commitment(&Key::random().unwrap()));
+        let (item, _) = read_item(&body, 0).unwrap();
+        let mut out = Vec::new();
+        let refused = open_item(&zone, part.source, &key, &item, &mut out);
+        assert!(matches!(refused, Err(SealError::Commitment)));
+        assert!(out.is_empty());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use model::{CaptureId, Position, ZoneId};
 use zeroize::Zeroizing;
 
 use super::GAPS_MAX;
-use super::digest::{Bound, Digest};
+use super::digest::Digest;
 use super::error::{BundleError, Fault, Where, failed};
 use super::frames::{self, Blocks, Frame, locator};
 use super::headers::Headers;
@@ -282,9 +282,9 @@ impl<'a, 's> Evidence<'a, 's> {
     }
 
     /// Counts a shown leaf.
-    fn count(&mut self, leaf: &Hash, key: Option<&Key>, bound: Bound) {
-        self.digest.add(leaf, key, bound);
-        self.report.disclosed += u64::from(key.is_some());
+    fn count(&mut self, leaf: &Hash, disclosed: bool) {
+        self.digest.add(leaf, disclosed);
+        self.report.disclosed += u64::from(disclosed);
     }
 
     /// Takes the place of the next record of the batch, for a leaf that was shown.
@@ -324,7 +324,7 @@ impl<'a, 's> Evidence<'a, 's> {
         if header.zone != *self.zone || header.position != position {
             return Err(failed(place, "its header is that of another record"));
         }
-        self.count(&leaf, key.as_ref(), Bound::ByCommitment);
+        self.count(&leaf, key.is_some());
         if let Some(open) = &mut self.open {
             open.tree.leaf(leaf);
         }
@@ -507,7 +507,7 @@ impl<'a, 's> Evidence<'a, 's> {
         if item.len() > part::ITEM_BYTES_MAX {
             return Err(failed(place, "longer than an item"));
         }
-        self.count(&leaf, key.as_ref(), Bound::Here);
+        self.count(&leaf, key.is_some());
         open.tree.leaf(leaf);
         self.report.items.shown += 1;
         match &key {

@@ -13,7 +13,7 @@ use model::{MessageId, Position, Timestamp, ZoneId};
 use serde::Serialize;
 
 use super::container::{Archive, Written};
-use super::digest::{Bound, Digest};
+use super::digest::Digest;
 use super::frames::{self, begin, end};
 use super::lines::{MessageOut, MessageState, gap_line};
 use super::manifest::{EvidenceFacts, GapFacts, Manifest, MemberFacts, Pinned};
@@ -265,7 +265,7 @@ impl<W: Write + Seek> EvidenceWriter<W> {
         self.frame.extend_from_slice(header);
         self.frame.extend_from_slice(body);
         self.write_frame()?;
-        self.count(&leaf, key, Bound::ByCommitment);
+        self.count(&leaf, key.is_some());
         self.facts.entries += 1;
         Ok(())
     }
@@ -299,7 +299,7 @@ impl<W: Write + Seek> EvidenceWriter<W> {
         self.frame.push(0);
         self.frame.extend_from_slice(header);
         self.write_frame()?;
-        self.count(&leaf, None, Bound::ByCommitment);
+        self.count(&leaf, false);
         self.facts.entries += 1;
         let leaves: Vec<Hash> = items.iter().map(part::Item::leaf).collect();
         let mut next = 0;
@@ -307,6 +307,10 @@ impl<W: Write + Seek> EvidenceWriter<W> {
             let Some(key) = selected.get(&item.index) else {
                 continue;
             };
+            if let Some(key) = key {
+                check_commitment(key, &item.commitment)
+                    .map_err(|error| WriteError::Key { position, error })?;
+            }
             let (at, leaf) = (item.index as usize, item.leaf());
             self.omit(&leaves, next, at)?;
             next = at + 1;
@@ -315,7 +319,7 @@ impl<W: Write + Seek> EvidenceWriter<W> {
             self.frame.push(0);
             self.frame.extend_from_slice(item.frame);
             self.write_frame()?;
-            self.count(&leaf, key.as_ref(), Bound::Here);
+            self.count(&leaf, key.is_some());
             self.facts.items += 1;
         }
         self.omit(&leaves, next, leaves.len())
@@ -424,9 +428,9 @@ impl<W: Write + Seek> EvidenceWriter<W> {
         Ok(())
     }
 
-    fn count(&mut self, leaf: &Hash, key: Option<&Key>, bound: Bound) {
-        self.digest.add(leaf, key, bound);
-        self.facts.disclosed += u64::from(key.is_some());
+    fn count(&mut self, leaf: &Hash, disclosed: bool) {
+        self.digest.add(leaf, disclosed);
+        self.facts.disclosed += u64::from(disclosed);
     }
 }
 

@@ -250,7 +250,8 @@ impl Sample {
             let mut sealed = MIXED[*ordinal as usize].as_bytes().to_vec();
             suite::seal(&item, [0; 12], aad.as_bytes(), &mut sealed).unwrap();
             let mut frame = Writer::new();
-            frame.u32(stream).u64(offset).u32(*ordinal).blob(&sealed);
+            frame.u32(stream).u64(offset).u32(*ordinal);
+            frame.raw(&suite::commitment(&item)).blob(&sealed);
             leaves.push(leaf_hash(&[frame.as_bytes()]));
             body.extend_from_slice(frame.as_bytes());
             items.push(item);
