@@ -259,10 +259,15 @@ pub enum ConnectionCommand {
     #[command(after_help = "Example: chancery connection list --json")]
     List,
     /// Look whether a connection can work; exit 1 if not.
-    #[command(after_help = "Example: chancery connection test ward-3")]
+    #[command(after_help = "Examples: chancery connection test ward-3\n          \
+                            chancery connection test ward-3 --url https://hooks.example.org/in/ward-3")]
     Test {
         /// Which.
         id: String,
+        /// The callback address entered at the vendor: tries the handshake and two forgeries through it, from here.
+        /// Nothing of that is kept in the record.
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
     },
 }
 

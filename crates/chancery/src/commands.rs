@@ -29,7 +29,7 @@ pub fn dispatch(args: Arguments) -> Result<u8, Failure> {
         Command::Connection(command) => match command {
             ConnectionCommand::Add(args) => connection::add(global, &args),
             ConnectionCommand::List => simple(global, Operation::ConnectionList, tables::connections),
-            ConnectionCommand::Test { id } => checks(global, Operation::ConnectionTest { id }),
+            ConnectionCommand::Test { id, url } => checks(global, Operation::ConnectionTest { id, url }),
         },
         Command::Import(args) => import(global, args),
         Command::Parse(args) => parse::parse(&args),

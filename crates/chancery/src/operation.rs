@@ -47,6 +47,8 @@ pub enum Operation {
     ConnectionTest {
         /// Which.
         id: String,
+        /// The callback address to try.
+        url: Option<String>,
     },
     /// The key ring.
     KeysList,

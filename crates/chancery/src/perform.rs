@@ -39,7 +39,9 @@ pub fn perform(
         Operation::Rebuild => Ok(json!({ "rebuilt_by_entry": vault.rebuild()? })),
         Operation::ConnectionAdd(add) => connection_add(vault, add),
         Operation::ConnectionList => Ok(json!({ "connections": vault.connections() })),
-        Operation::ConnectionTest { id } => Ok(json!({ "checks": vault.test_connection(&id)? })),
+        Operation::ConnectionTest { id, url } => {
+            Ok(json!({ "checks": vault.test_connection(&id, url.as_deref())? }))
+        }
         Operation::KeysList => Ok(vault.keys(actor)?),
         Operation::KeysAttest => Ok(vault.attest_keys(actor)?),
         Operation::UserAdd { name, role, digest } => Ok(json!(vault.add_user(&name, role, &digest, actor)?)),

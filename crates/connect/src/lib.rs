@@ -17,7 +17,10 @@ use model::{Content, Timestamp};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+pub use trial::Trial;
+
 pub mod json_line;
+mod trial;
 pub mod whatsapp_cloud;
 pub mod whatsapp_export;
 
@@ -57,6 +60,12 @@ pub trait Connector: Sync {
     /// # Errors
     /// [`NotRecognized`] with what was expected.
     fn recognize(&self, input: &mut dyn Input, options: &ParseOptions) -> Result<(), NotRecognized>;
+
+    /// Requests that try whether the door is open and shut to the right people, from outside and without a trace in
+    /// the record; none for a connector without a door.
+    fn trials(&self, _secrets: &Secrets) -> Vec<Trial> {
+        Vec::new()
+    }
 
     /// Says what the bytes mean, in the order of the bytes. Memory does not grow with the input.
     ///

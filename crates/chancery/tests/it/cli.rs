@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
+use crate::hooks;
 use crate::inputs::{CHAT, CHAT_NAME, LONGER, WEBHOOK};
 use crate::run::{PASSPHRASE, Place, none_ends_with};
 
@@ -39,7 +40,9 @@ fn an_export_is_imported_found_shown_exported_and_proved() {
     );
     let id = first_id(&place, "quokka");
     assert!(place.on(&["show", &id]).done().contains("quokka"));
-    assert_eq!(place.on(&["show", &id, "--json"]).json()["id"], id.as_str());
+    let shown = place.on(&["show", &id, "--json"]).json();
+    let as_handed_in = (&shown["id"], &shown["capture"]["size_bytes"]);
+    assert_eq!(as_handed_in, (&id.as_str().into(), &CHAT.len().into()));
 
     place.on(&["checkpoint", "--out", "point.txt"]).done();
     assert!(place.path("point.txt.proof").exists());
@@ -419,6 +422,46 @@ fn connections_are_added_with_secrets_from_files_listed_and_tested() {
         secrets[3],
     ];
     place.on(&blank).failed(64, "missing or empty");
+}
+
+#[test]
+fn a_connection_is_tried_by_its_address_and_nothing_of_the_trial_is_kept() {
+    let place = Place::with_archive();
+    hooks::connect(&place, &[]);
+    let serving = place.serve();
+    let address = format!("http://{}/in/ward-3", serving.address);
+    let tried = |url: &str| {
+        place
+            .on(&["connection", "test", "ward-3", "--url", url, "--json"])
+            .json()
+    };
+    let shown = |tried: &serde_json::Value| -> Vec<(String, bool)> {
+        let checks = tried["checks"].as_array().unwrap().iter();
+        let checks = checks.map(|check| (check["check"].as_str().unwrap().to_owned(), check["ok"] == true));
+        checks.filter(|(check, _)| !check.contains("secret ")).collect()
+    };
+    let all = [
+        "the vendor's handshake is answered",
+        "a handshake with another token is refused",
+        "an unsigned delivery is refused",
+        "a forged delivery is refused",
+    ];
+    let mut expected: Vec<(String, bool)> = all.map(|check| (check.to_owned(), true)).into();
+    // That is the only thing amiss, and stays so: a trial is no delivery.
+    expected.push(("something was captured".to_owned(), false));
+    assert_eq!(shown(&tried(&address)), expected);
+    assert_eq!(shown(&tried(&address)), expected);
+    let elsewhere = tried(&address.replace("ward-3", "ward-4"));
+    assert!(
+        elsewhere["checks"]
+            .to_string()
+            .contains("answered 404 instead of 200")
+    );
+    let nowhere = tried("http://127.0.0.1:9/in/ward-3").to_string();
+    assert!(nowhere.contains("nothing can be reached") && !nowhere.contains(hooks::VERIFY_TOKEN));
+    place
+        .on(&["connection", "test", "ward-3", "--url", "ftp://x"])
+        .failed(64, "https://YOUR-HOST/in/CONNECTION");
 }
 
 #[test]

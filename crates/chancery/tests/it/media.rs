@@ -56,6 +56,7 @@ fn media_is_fetched_checked_against_its_hash_and_a_lost_file_is_a_gap() {
             "{media}: {files}"
         );
     }
+    assert_eq!(files_of(&place, "1001")[0]["size_bytes"], "the picture".len());
     let status = place.bare(&["status", "--data", "archive", "--json"]).json();
     let gaps: Vec<&Value> = status["gaps"].as_array().unwrap().iter().collect();
     assert_eq!(gaps.len(), 1, "{status}");

@@ -26,7 +26,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     About, Admission, Connector, Door, Fetch, FetchAnswer, FetchStep, Input, NotRecognized, ParseOptions,
-    Refused, Report, Request, SecretName, Secrets, Settings, Sink, Span,
+    Refused, Report, Request, SecretName, Secrets, Settings, Sink, Span, Trial,
 };
 use walk::Walk;
 
@@ -81,6 +81,10 @@ impl Connector for WhatsappCloud {
 
     fn admit(&self, request: &Request<'_>, secrets: &Secrets) -> Result<Admission, Refused> {
         signature::admit(request, secrets)
+    }
+
+    fn trials(&self, secrets: &Secrets) -> Vec<Trial> {
+        signature::trials(secrets)
     }
 
     fn recognize(&self, input: &mut dyn Input, _options: &ParseOptions) -> Result<(), NotRecognized> {

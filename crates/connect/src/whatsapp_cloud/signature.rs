@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
 
-use crate::{Admission, Refused, Reply, Request, Secrets, Verdict};
+use crate::{Admission, Refused, Reply, Request, Secrets, Trial, Verdict};
 
 /// Names of the secrets.
 pub(super) const APP_SECRET: &str = "app-secret";
@@ -85,6 +85,61 @@ fn nibble(digit: u8) -> Option<u8> {
     char::from(digit)
         .to_digit(16)
         .and_then(|value| u8::try_from(value).ok())
+}
+
+/// A handshake with the token and one with another, a delivery that nobody signed and one that somebody else did.
+pub(super) fn trials(secrets: &Secrets) -> Vec<Trial> {
+    const CHALLENGE: &str = "1158201444";
+    const EMPTY: &str = r#"{"object":"whatsapp_business_account","entry":[]}"#;
+    let token = secrets.all(VERIFY_TOKEN).iter().find(|token| !token.is_empty());
+    let token = token.map(|token| String::from_utf8_lossy(token).into_owned());
+    let handshake = |token: String| {
+        vec![
+            ("hub.mode", "subscribe".to_owned()),
+            ("hub.challenge", CHALLENGE.to_owned()),
+            ("hub.verify_token", token),
+        ]
+    };
+    let stranger = format!("{}-not", token.as_deref().unwrap_or_default());
+    let asked = token.map(|token| Trial {
+        shows: "the vendor's handshake is answered",
+        method: "GET",
+        query: handshake(token),
+        headers: Vec::new(),
+        body: "",
+        status: 200,
+        reply: Some(CHALLENGE),
+        otherwise: "is the address that of this connection, and does a proxy pass the query string on?",
+    });
+    let unasked = Trial {
+        shows: "a handshake with another token is refused",
+        method: "GET",
+        query: handshake(stranger),
+        headers: Vec::new(),
+        body: "",
+        status: 403,
+        reply: None,
+        otherwise: "something before this program answers in its place",
+    };
+    let posted = |shows, signature: Option<String>| Trial {
+        shows,
+        method: "POST",
+        query: Vec::new(),
+        headers: signature
+            .map(|signature| ("x-hub-signature-256", signature))
+            .into_iter()
+            .collect(),
+        body: EMPTY,
+        status: 401,
+        reply: None,
+        otherwise: "something before this program answers in its place, or does not pass POST on",
+    };
+    let mut trials: Vec<Trial> = asked.into_iter().collect();
+    trials.push(unasked);
+    trials.push(posted("an unsigned delivery is refused", None));
+    let forged = format!("sha256={}", "0".repeat(64));
+    trials.push(posted("a forged delivery is refused", Some(forged)));
+    trials
 }
 
 /// A delivery is proved by its signature alone: the body is not looked at.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use store::StoreError;
 use store::catalogue::CaptureRow;
 use store::ledger::StoredEntry;
+use zeroize::Zeroize;
 
 use super::{Inner, VaultError, locked};
 
@@ -98,6 +99,23 @@ impl Inner {
             Some(private) => Ok(Some(private.data_key(sealing)?)),
             None => Ok(None),
         }
+    }
+
+    /// How many bytes were received, which the sealed length does not say; none when its key is gone.
+    pub fn received_bytes(&self, row: &CaptureRow) -> Result<Option<u64>, VaultError> {
+        let wrap = locked(&self.reader).wrap(row.position)?;
+        let Some(key) = self.data_key(row, wrap)? else {
+            return Ok(None);
+        };
+        let first = self.must_entry(row.position)?;
+        let mut plain = Vec::new();
+        open_chunk(&self.file.zone, sealing(&first)?, &key, &first.body, &mut plain)?;
+        let descriptor = plain
+            .first_chunk()
+            .map_or(0, |length| u64::from(u32::from_be_bytes(*length)));
+        let around = TAG_BYTES as u64 * u64::from(row.chunks) + 4 + descriptor;
+        plain.zeroize();
+        Ok(Some(row.size_bytes.saturating_sub(around)))
     }
 
     /// The key that secrets give together; none when one of them is gone.

@@ -71,11 +71,12 @@ impl Vault {
             .unwrap_or_default()
     }
 
-    /// Looks whether a connection can work.
+    /// Looks whether a connection can work; with `url`, the callback address entered at the vendor, also whether that
+    /// leads here and is open and shut to the right people.
     ///
     /// # Errors
-    /// [`VaultError::NotFound`].
-    pub fn test_connection(&self, id: &str) -> Result<Vec<TestResult>, VaultError> {
+    /// [`VaultError::NotFound`], [`VaultError::Usage`] when a connection that takes files is to be tried by address.
+    pub fn test_connection(&self, id: &str, url: Option<&str>) -> Result<Vec<TestResult>, VaultError> {
         let (config, secrets) = self
             .inner
             .connection(id)
@@ -84,6 +85,9 @@ impl Vault {
             return Err(VaultError::NotFound(format!("connector {}", config.connector)));
         };
         let mut results = check_secrets(connector, &secrets);
+        if let Some(url) = url {
+            results.extend(super::door::try_door(connector, &secrets, url)?);
+        }
         let captures = locked(&self.inner.reader).by_connection()?;
         let own = captures.iter().find(|(name, _, _)| name == id);
         results.push(TestResult {

@@ -22,6 +22,7 @@ use store::ledger::{Clock, Draft, Ledger, LedgerOptions};
 
 pub mod captures;
 pub mod connections;
+mod door;
 mod epochs;
 mod existing;
 pub mod export;

@@ -356,6 +356,13 @@ impl Inner {
                 .and_then(|json| serde_json::from_slice(json).ok());
             events.push(json!({ "id": event.id.to_string(), "record": record }));
         }
+        let files: Vec<Value> = files
+            .iter()
+            .map(|file| Ok(file_json(file, self.received_bytes(file)?)))
+            .collect::<Result<_, VaultError>>()?;
+        let capture = capture
+            .map(|capture| Ok::<_, VaultError>(capture_json(&capture, self.received_bytes(&capture)?)))
+            .transpose()?;
         let signed = self.ledger.signed();
         Ok(json!({
             "id": row.id.to_string(),
@@ -363,8 +370,8 @@ impl Inner {
             "record": record,
             "repeats_earlier_capture": row.repeats,
             "pointing_at_it": events,
-            "files": files.iter().map(file_json).collect::<Vec<_>>(),
-            "capture": capture.as_ref().map(capture_json),
+            "files": files,
+            "capture": capture,
             "proof": signed.map(|signed| json!({
                 "covered": signed.covers > row.id.capture,
                 "checkpoint_size": signed.size,
@@ -375,7 +382,7 @@ impl Inner {
     }
 }
 
-fn capture_json(row: &CaptureRow) -> Value {
+fn capture_json(row: &CaptureRow, size_bytes: Option<u64>) -> Value {
     json!({
         "position": row.position,
         "connection": row.connection,
@@ -384,18 +391,18 @@ fn capture_json(row: &CaptureRow) -> Value {
         "received_at": row.received_at,
         "signature_checked": row.verdict == 1,
         "chunks": row.chunks,
-        "size_bytes": row.size_bytes,
+        "size_bytes": size_bytes,
     })
 }
 
-fn file_json(row: &CaptureRow) -> Value {
+fn file_json(row: &CaptureRow, size_bytes: Option<u64>) -> Value {
     let state = match row.file_state {
         1 => "fetched",
         2 => "mismatch",
         3 => "expired",
         _ => "refused",
     };
-    json!({ "position": row.position, "file": row.file, "state": state, "size_bytes": row.size_bytes })
+    json!({ "position": row.position, "file": row.file, "state": state, "size_bytes": size_bytes })
 }
 
 /// Reads a stated date order.
