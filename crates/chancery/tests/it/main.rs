@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod cli;
+mod connections;
 mod crash;
 mod doors;
 mod flips;
