@@ -133,7 +133,7 @@ impl Sample {
         });
     }
 
-    fn act(&mut self, code: ActCode, json: &str) {
+    pub fn act(&mut self, code: ActCode, json: &str) {
         let (secret, salt) = (key(40), [self.at().0 as u8; 16]);
         let under = act::Under {
             id: key_id(40),
@@ -145,7 +145,7 @@ impl Sample {
         self.push(Kind::Act(sealed), body, Some(key), vec![]);
     }
 
-    fn destruction(&mut self, reason: u16, keys: Vec<KeyId>, json: &str) {
+    pub fn destruction(&mut self, reason: u16, keys: Vec<KeyId>, json: &str) {
         let (secret, salt) = (key(40), [self.at().0 as u8; 16]);
         let under = act::Under {
             id: key_id(40),
@@ -158,7 +158,7 @@ impl Sample {
         self.push(Kind::Destruction(sealed), body, Some(key), vec![]);
     }
 
-    fn gap(&mut self, connection: Option<&str>, cause: GapCause, count: u64) {
+    pub fn gap(&mut self, connection: Option<&str>, cause: GapCause, count: u64) {
         let gap = Gap {
             connection: connection.map(|name| name.parse::<ConnectionId>().unwrap()),
             from: Timestamp::from_seconds(1_700_000_000),
@@ -227,7 +227,7 @@ impl Sample {
         self.push(kind, body, Some(key(n)), vec![]);
     }
 
-    fn wrap(&mut self, source: u64, keys: &[KeyId], data: u8, mixed: bool) {
+    pub fn wrap(&mut self, source: u64, keys: &[KeyId], data: u8, mixed: bool) {
         let kind = Kind::Wrap(Wrap {
             source: Position(source),
             mixed,
@@ -238,7 +238,7 @@ impl Sample {
     }
 
     /// A part that holds these of the [`MIXED`] texts.
-    fn part(&mut self, source: u64, part: u32, last: bool, secret: u8, keys: &[KeyId], ordinals: &[u32]) {
+    pub fn part(&mut self, source: u64, part: u32, last: bool, secret: u8, keys: &[KeyId], ordinals: &[u32]) {
         let (mut body, mut leaves, mut items) = (Vec::new(), Vec::new(), Vec::new());
         for (index, ordinal) in ordinals.iter().enumerate() {
             let index = (index as u32).to_be_bytes();
@@ -272,16 +272,22 @@ impl Sample {
     /// Closes a batch over the last `count` entries.
     pub fn close(&mut self, count: u32) {
         let first = self.entries.len() - count as usize;
-        let leaves: Vec<Hash> = self.entries[first..].iter().map(Entry::leaf).collect();
-        self.batches.push(Batch {
+        self.batches.push(self.batch_of(first, count));
+    }
+
+    /// A batch of `count` entries from `first`.
+    pub fn batch_of(&self, first: usize, count: u32) -> Batch {
+        let entries = &self.entries[first..first + count as usize];
+        let leaves: Vec<Hash> = entries.iter().map(Entry::leaf).collect();
+        Batch {
             zone: self.zone.clone(),
             node: "n1".into(),
             first: Position(first as u64),
             count,
             root: root(&leaves),
-            first_at: self.entries[first].header.recorded_at,
-            last_at: self.entries[self.entries.len() - 1].header.recorded_at,
-        });
+            first_at: entries[0].header.recorded_at,
+            last_at: entries[entries.len() - 1].header.recorded_at,
+        }
     }
 
     pub fn log(&self) -> Vec<Hash> {
