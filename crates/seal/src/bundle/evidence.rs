@@ -90,6 +90,13 @@ impl Open {
     fn position(&self) -> Position {
         self.batch.first.plus(self.tree.next)
     }
+
+    /// Whether a record at the edge of the batch was recorded when the batch says.
+    fn dates(&self, header: &Header) -> bool {
+        let at_edge = |edge: Position, at| header.position != edge || header.recorded_at == at;
+        let last = Position(self.batch.end().0.saturating_sub(1));
+        at_edge(self.batch.first, self.batch.first_at) && at_edge(last, self.batch.last_at)
+    }
 }
 
 /// The part whose items are being shown.
@@ -323,6 +330,9 @@ impl<'a, 's> Evidence<'a, 's> {
             .map_err(|error| Fault::from(error).at(place))?;
         if header.zone != *self.zone || header.position != position {
             return Err(failed(place, "its header is that of another record"));
+        }
+        if self.open.as_ref().is_some_and(|open| !open.dates(&header)) {
+            return Err(failed(place, "was not recorded when its batch says"));
         }
         self.count(&leaf, key.is_some());
         if let Some(open) = &mut self.open {

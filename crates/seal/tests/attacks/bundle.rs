@@ -3,6 +3,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use model::Timestamp;
 use seal::bundle::{MessageState, SideProof, SideProofs};
 use seal::note::Checkpoint;
 use seal::tree::{InMemory, consistency_proof};
@@ -203,7 +204,20 @@ fn frames() -> Vec<Case> {
         let at = payload.len() - 1;
         payload[at] ^= 1;
     };
+    let (mut earlier, mut later) = (honest(), honest());
+    earlier.batches[4].first_at = Timestamp::from_seconds(1_600_000_000);
+    later.batches[4].last_at = Timestamp::from_seconds(1_800_000_000);
     vec![
+        history::case(
+            "date-the-beginning-of-a-batch-otherwise-than-its-first-record",
+            &earlier,
+            None,
+        ),
+        history::case(
+            "date-the-end-of-a-batch-otherwise-than-its-last-record",
+            &later,
+            None,
+        ),
         reframed("give-a-batch-another-place-in-the-log", |f| {
             frame(f, BATCH, 0)[7] ^= 1
         }),

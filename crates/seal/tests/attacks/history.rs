@@ -181,9 +181,6 @@ const CHANGES: &[(&str, Change)] = &[
     ("split-a-batch", |s| finish(s, &[2, 3, 3, 6, 3, 1])),
     ("move-the-bound-of-a-batch", |s| finish(s, &[2, 5, 7, 3, 1])),
     ("rename-the-node-of-a-batch", |s| s.batches[1].node = "n2".into()),
-    ("give-a-batch-another-time", |s| {
-        s.batches[1].last_at = Timestamp::from_seconds(1_700_000_900)
-    }),
 ];
 
 /// Those that change how many entries there are before what the checkpoint covers.

@@ -74,6 +74,23 @@ pub fn segment_path(folder: &Path, number: u64) -> PathBuf {
 /// # Errors
 /// [`StoreError::Io`]; [`StoreError::Damaged`] for a hole in the numbers or a file that is no segment.
 pub fn segment_numbers(folder: &Path) -> Result<Vec<u64>, StoreError> {
+    let numbers = present_segments(folder)?;
+    match (0..).zip(&numbers).find(|(expected, number)| expected != *number) {
+        Some((expected, _)) => Err(StoreError::damaged(segment_name(expected), "is missing")),
+        None => Ok(numbers),
+    }
+}
+
+/// Name of a segment below the ledger's folder.
+pub fn segment_name(number: u64) -> String {
+    format!("segments/{number:012}.seg")
+}
+
+/// Numbers of the segments that are there, ascending, with holes.
+///
+/// # Errors
+/// [`StoreError::Io`]; [`StoreError::Damaged`] for a file that is no segment.
+pub fn present_segments(folder: &Path) -> Result<Vec<u64>, StoreError> {
     let segments = folder.join("segments");
     let mut numbers = Vec::new();
     for file in std::fs::read_dir(&segments).map_err(StoreError::io("listing", &segments))? {
@@ -91,13 +108,5 @@ pub fn segment_numbers(folder: &Path) -> Result<Vec<u64>, StoreError> {
         }
     }
     numbers.sort_unstable();
-    for (expected, number) in (0..).zip(&numbers) {
-        if *number != expected {
-            return Err(StoreError::damaged(
-                format!("segments/{expected:012}.seg"),
-                "is missing",
-            ));
-        }
-    }
     Ok(numbers)
 }

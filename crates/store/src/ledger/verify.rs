@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use model::entry::Header;
-use model::{Position, ZoneId};
+use model::{Position, Timestamp, ZoneId};
 use seal::batch::Batch;
 use seal::group::entry_leaf;
 use seal::note::{Checkpoint, NoteKey};
@@ -17,7 +17,7 @@ use seal::tree::{Hash, RootBuilder};
 use super::log::decode_bundle;
 use super::read::{Found, read_group};
 use super::recover::{hash_file, load_foot};
-use super::segments::{segment_numbers, segment_path};
+use super::segments::{present_segments, segment_name, segment_path};
 use crate::folder::{self, StoreError};
 
 /// Something that does not hold.
@@ -55,6 +55,8 @@ struct Checker<'a> {
     root: RootBuilder,
     in_batch: u32,
     next: Position,
+    /// Entries before this belong to a batch whose beginning is missing.
+    skip_before: Position,
     report: Checked,
 }
 
@@ -82,11 +84,16 @@ pub fn verify(
         root: RootBuilder::new(),
         in_batch: 0,
         next: Position(0),
+        skip_before: Position(0),
         report: Checked::default(),
     };
     checker.check_log(key);
-    match segment_numbers(folder) {
+    match present_segments(folder) {
         Ok(numbers) => {
+            let count = numbers.last().map_or(0, |last| last + 1);
+            for number in (0..count).filter(|number| numbers.binary_search(number).is_err()) {
+                checker.find(segment_name(number), "is missing");
+            }
             for number in &numbers {
                 checker.check_segment(*number, numbers.last() == Some(number))?;
             }
@@ -253,6 +260,9 @@ impl Checker<'_> {
                 return Ok(());
             }
         };
+        if head.zone == *self.zone && head.number == number && head.first > self.next {
+            self.go_on_after_a_hole(head.first);
+        }
         if head.zone != *self.zone || head.number != number || head.first != self.next {
             self.find(
                 &name,
@@ -267,6 +277,17 @@ impl Checker<'_> {
             (head_bytes as u64, end.unwrap_or(length)),
             end.is_some(),
         )
+    }
+
+    /// Names what is missing before `position`, and finds the first batch that can be checked from there.
+    fn go_on_after_a_hole(&mut self, position: Position) {
+        let last = position.0.saturating_sub(1);
+        self.find(format!("entries {} to {last}", self.next), "are missing");
+        self.next = position;
+        self.batch = self.batches.partition_point(|batch| batch.first < position);
+        self.skip_before = self.batches.get(self.batch).map_or(position, |batch| batch.first);
+        self.root = RootBuilder::new();
+        self.in_batch = 0;
     }
 
     /// Where the groups end, for a sealed segment whose footer holds.
@@ -379,7 +400,8 @@ impl Checker<'_> {
         };
         for (position, raw) in entries {
             self.report.entries += 1;
-            match Header::decode(raw.header) {
+            let header = Header::decode(raw.header);
+            match &header {
                 Ok(header) if header.position != position || header.zone != *self.zone => {
                     self.find(format!("entry {position}"), "says that it stands elsewhere");
                 }
@@ -395,30 +417,43 @@ impl Checker<'_> {
                 }
                 Err(problem) => self.find(format!("entry {position}"), problem.to_string()),
             }
+            let recorded_at = header.ok().map(|header| header.recorded_at);
             self.next = position.plus(1);
-            self.leaf(position, entry_leaf(raw.header, raw.body));
+            self.leaf(position, recorded_at, entry_leaf(raw.header, raw.body));
         }
     }
 
-    /// Adds a leaf to the batch it belongs to, and compares the root where the batch ends.
-    fn leaf(&mut self, position: Position, leaf: Hash) {
-        let Some(batch) = self.batches.get(self.batch).cloned() else {
+    /// Adds a leaf to the batch it belongs to, and compares times and root where the batch begins and ends.
+    fn leaf(&mut self, position: Position, recorded_at: Option<Timestamp>, leaf: Hash) {
+        if position < self.skip_before {
+            return;
+        }
+        let Some(batch) = self.batches.get(self.batch) else {
             self.report.unsigned_entries += 1;
             return;
         };
-        if position < batch.first || batch.zone != *self.zone {
+        let (first, last) = (batch.first, Position(batch.end().0.saturating_sub(1)));
+        let (count, root) = (batch.count, batch.root);
+        let at_edge = |edge, at| position != edge || recorded_at.is_none_or(|recorded| recorded == at);
+        let dated = at_edge(first, batch.first_at) && at_edge(last, batch.last_at);
+        if position < first || batch.zone != *self.zone {
             return self.find(
                 format!("batch {}", self.batch),
                 "does not continue the batch before it",
             );
         }
+        if !dated {
+            self.find(
+                format!("batch {}, entry {position}", self.batch),
+                "was not recorded when its batch says",
+            );
+        }
         self.root.push(leaf);
         self.in_batch += 1;
-        if self.in_batch == batch.count {
-            if self.root.root() != batch.root {
-                let last = batch.end().0 - 1;
+        if self.in_batch == count {
+            if self.root.root() != root {
                 self.find(
-                    format!("entries {} to {last}", batch.first),
+                    format!("entries {first} to {last}"),
                     "one of them was altered: the batch has another root",
                 );
             }
