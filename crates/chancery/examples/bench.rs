@@ -28,12 +28,13 @@ fn main() {
     );
 }
 
-const BENCHES: &[(&str, fn()); 5] = &[
+const BENCHES: &[(&str, fn()); 6] = &[
     ("ingest", || cargo_example("store", "bench_ingest", &["5"])),
     ("http", || cargo_example("server", "http_load", &[])),
     ("verify", || cargo_example("seal", "verify_speed", &["1000000"])),
     ("parse", parse),
     ("import", import),
+    ("growth", growth),
 ];
 
 fn cargo_example(package: &str, example: &str, arguments: &[&str]) {
@@ -130,31 +131,60 @@ fn parse_once(file: &Path) -> (f64, u64) {
     )
 }
 
+/// A data folder of its own, gone when dropped.
+struct Instance {
+    at: tempfile::TempDir,
+}
+
+impl Instance {
+    fn new() -> Self {
+        let at = tempfile::tempdir_in(folder()).unwrap();
+        std::fs::write(at.path().join("passphrase"), "correct horse battery").unwrap();
+        let instance = Instance { at };
+        instance.run(&["init"]);
+        instance
+    }
+
+    fn run(&self, arguments: &[&str]) -> (f64, u64) {
+        let mut command = Command::new(program());
+        command
+            .args(arguments)
+            .arg("--data")
+            .arg(self.at.path().join("data"))
+            .arg("--passphrase-file")
+            .arg(self.at.path().join("passphrase"));
+        measured(command.stdout(Stdio::null()).stderr(Stdio::null()))
+    }
+
+    fn import(&self, file: &Path) -> (f64, u64) {
+        self.run(&["import", "whatsapp-export", &file.display().to_string()])
+    }
+
+    /// Imports another chat of [`STEP`] messages; microseconds a message.
+    fn import_chat(&self, number: usize) -> f64 {
+        let file = self
+            .at
+            .path()
+            .join(format!("WhatsApp Chat with Group {number}.txt"));
+        let made = Command::new("python3")
+            .args(["bench/make_export.py", &STEP.to_string()])
+            .arg(&file)
+            .args(["--seed", &number.to_string()])
+            .status()
+            .unwrap();
+        assert!(made.success(), "no export was made");
+        let (seconds, _) = self.import(&file);
+        std::fs::remove_file(file).unwrap();
+        seconds * 1e6 / STEP as f64
+    }
+}
+
 /// `import` end to end: seconds, cost a message, and whether memory grows with the file.
 fn import() {
     let mut rows = Vec::new();
     for messages in [200_000u64, 1_000_000] {
-        let at = tempfile::tempdir_in(folder()).unwrap();
-        let data = at.path().join("data");
-        let passphrase = at.path().join("passphrase");
-        std::fs::write(&passphrase, "correct horse battery").unwrap();
-        let command = |arguments: &[&str]| {
-            let mut command = Command::new(program());
-            command
-                .args(arguments)
-                .arg("--data")
-                .arg(&data)
-                .arg("--passphrase-file")
-                .arg(&passphrase);
-            command.stdout(Stdio::null()).stderr(Stdio::null());
-            command
-        };
-        measured(&mut command(&["init"]));
-        let file = folder()
-            .join(format!("export-{messages}.txt"))
-            .display()
-            .to_string();
-        let (seconds, peak) = measured(&mut command(&["import", "whatsapp-export", &file]));
+        let file = folder().join(format!("export-{messages}.txt"));
+        let (seconds, peak) = Instance::new().import(&file);
         let micros = seconds * 1e6 / messages as f64;
         println!(
             "import of {messages}: {seconds:.1} s, {micros:.1} us a message, peak {} MiB",
@@ -166,4 +196,32 @@ fn import() {
         "peak memory at 1,000,000 / at 200,000: {:.2} (limit 1.20)",
         rows[1] / rows[0]
     );
+}
+
+/// Messages of one import of [`growth`].
+const STEP: usize = 100_000;
+
+/// What a message costs when 100,000, 1,000,000 and 5,000,000 are kept: one store grows by imports of 100,000, each
+/// another chat. The first size is measured in five fresh stores, the others as the median of the imports that lead
+/// there. A second argument sets the largest size.
+fn growth() {
+    let largest = std::env::args()
+        .nth(2)
+        .map_or(5_000_000, |text| text.parse().unwrap());
+    let first = median((0..5).map(|_| Instance::new().import_chat(1)).collect());
+    println!("{STEP:>9} kept: {first:.1} us a message (median of five stores)");
+    let store = Instance::new();
+    let mut costs = Vec::new();
+    for number in 1..=largest / STEP {
+        costs.push(store.import_chat(number));
+        let kept = number * STEP;
+        if kept == 1_000_000 || number == largest / STEP {
+            let recent = costs[costs.len().saturating_sub(5)..].to_vec();
+            let cost = median(recent);
+            println!(
+                "{kept:>9} kept: {cost:.1} us a message, {:.2} of the first (limit 1.30 at 5,000,000)",
+                cost / first
+            );
+        }
+    }
 }
