@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+"""Prints a verdict for each case of a folder, so that another verifier can be compared by name.
+
+DIR/NAME/bundle.zip is a case; zone.pub, checkpoint and checkpoint.proof beside it are used when they are there.
+One line a case, sorted by name: NAME, verdict and reason, with tabs between them; the verdict is `unusable` where
+the key or the checkpoint of a case is none. Exit codes: 0 all cases were answered, whatever the answers; 64 wrong
+usage; 74 a file cannot be read.
+"""
+
+import sys
+from pathlib import Path
+
+from chancery_verify import UNREADABLE, USAGE, read_key
+from verifier.outcome import Unusable
+from verifier.outside import Outside
+from verifier.steps import Verdict, verify
+
+
+def answer(case: Path) -> Verdict:
+    key, checkpoint = case / "zone.pub", case / "checkpoint"
+    try:
+        given = (
+            read_key(str(key)) if key.exists() else None,
+            Outside.read(str(checkpoint)) if checkpoint.exists() else None,
+        )
+    except Unusable as error:
+        return Verdict("unusable", reason=str(error))
+    with open(case / "bundle.zip", "rb") as file:
+        return verify(file, *given)
+
+
+def main(given: list[str]) -> int:
+    if len(given) != 1 or not Path(given[0]).is_dir():
+        print("usage: agree.py DIR", file=sys.stderr)
+        return USAGE
+    try:
+        for case in sorted(path for path in Path(given[0]).iterdir() if path.is_dir()):
+            found = answer(case)
+            print(case.name, found.verdict, found.reason or "", sep="\t")
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+        return UNREADABLE
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

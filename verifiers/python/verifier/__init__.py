@@ -1,0 +1,1 @@
+"""Checks an evidence bundle of Chancery by docs/spec/evidence-format.md and by nothing else."""
