@@ -1,28 +1,53 @@
-"""Asking the verifier about bundles that tests write."""
+"""Asking the verifier about bundles that tests write.
+
+With CHANCERY_CASES=DIR each of them is also left in DIR as a case that `agree.py` and other verifiers can answer.
+"""
 
 import io
+import os
 import unittest
+from pathlib import Path
 
-from verifier.steps import DOES_NOT_HOLD, HOLDS, verify
+from verifier.notes import Key
+from verifier.outside import Outside
+from verifier.steps import DOES_NOT_HOLD, HOLDS, Verdict, verify
 
 from . import ledger
 from .ledger import Bundle
 
 
 class Case(unittest.TestCase):
-    def assert_holds(self, bundle: Bundle | bytes, **given):
-        raw = bundle if isinstance(bundle, bytes) else bundle.bytes()
-        found = verify(io.BytesIO(raw), **given)
+    asked = 0
+
+    def assert_holds(self, bundle: Bundle | bytes, **given) -> Verdict:
+        found = self.ask(bundle, **given)
         self.assertEqual((found.verdict, found.reason), (HOLDS, None))
         return found
 
-    def assert_refused(self, bundle: Bundle | bytes, reason: str, **given):
+    def assert_refused(self, bundle: Bundle | bytes, reason: str, **given) -> Verdict:
         """The reason must contain these words: another check that fails first would prove nothing about this one."""
-        raw = bundle if isinstance(bundle, bytes) else bundle.bytes()
-        found = verify(io.BytesIO(raw), **given)
+        found = self.ask(bundle, **given)
         self.assertEqual(found.verdict, DOES_NOT_HOLD)
         self.assertIn(reason, found.reason)
         return found
+
+    def ask(self, bundle: Bundle | bytes, key: Key | None = None, checkpoint: Outside | None = None) -> Verdict:
+        raw = bundle if isinstance(bundle, bytes) else bundle.bytes()
+        if folder := os.environ.get("CHANCERY_CASES"):
+            self.asked += 1
+            leave(Path(folder, f"{'.'.join(self.id().split('.')[-2:])}.{self.asked:03}"), raw, key, checkpoint)
+        return verify(io.BytesIO(raw), key, checkpoint)
+
+
+def leave(case: Path, raw: bytes, key: Key | None, checkpoint: Outside | None) -> None:
+    case.mkdir(parents=True)
+    (case / "bundle.zip").write_bytes(raw)
+    if key is not None:
+        (case / "zone.pub").write_text(key.text + "\n")
+    if checkpoint is not None:
+        (case / "checkpoint").write_bytes(checkpoint.checkpoint)
+        if checkpoint.proof is not None:
+            (case / "checkpoint.proof").write_bytes(checkpoint.proof)
 
 
 def sample(**changes) -> Bundle:

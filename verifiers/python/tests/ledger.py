@@ -237,13 +237,13 @@ class Bundle:
         return [self._batch_record(index, batch) for index, batch in enumerate(self.batches)]
 
     def _batch_record(self, index: int, batch: list[Record]) -> bytes:
-        fields = {"zone": ZONE, "node": "n1", "first": batch[0].position, "count": len(batch)}
+        fields = {"zone": ZONE, "node": "n1", "first": batch[0].position, "count": len(batch), "more": b""}
         fields |= {"root": root_of([record.hash() for record in batch])}
         fields |= {"first_at": batch[0].recorded_at, "last_at": batch[-1].recorded_at}
         fields |= self.batch_changes.get(index, {})
         record = b"CHBATCH1" + struct.pack(">HB", 1, 1) + name(fields["zone"]) + name(fields["node"])
         record += struct.pack(">QI", fields["first"], fields["count"]) + fields["root"]
-        return record + struct.pack(">qq", fields["first_at"], fields["last_at"])
+        return record + struct.pack(">qq", fields["first_at"], fields["last_at"]) + fields["more"]
 
     def log(self) -> list[bytes]:
         return [leaf(record) for record in self.batch_records()]
@@ -334,10 +334,11 @@ class Bundle:
         return _merged(stated, self.manifest_changes)
 
 
-def zipped(members: dict[str, bytes]) -> bytes:
+def zipped(members: dict[str, bytes], crcs: dict[str, int] | None = None) -> bytes:
+    """`crcs` are others than the right ones."""
     raw, placed = b"", []
     for one, content in members.items():
-        crc = zlib.crc32(content)
+        crc = (crcs or {}).get(one, zlib.crc32(content))
         placed.append(container.Member(one, len(content), crc, len(raw)))
         raw += container.local_header(one, len(content), crc) + content
     return raw + container.tail(placed)

@@ -2,6 +2,7 @@
 
 import struct
 import unittest
+from hashlib import sha256
 
 from verifier.entries import CAPTURE
 
@@ -240,6 +241,34 @@ class Frames(Case):
             frames[1] = (kind, payload[:4] + b"\2" + payload[5:])
         self.refused("record 0: neither locked nor disclosed", wrong)
 
+    def test_a_leaf_that_is_hashed_as_a_node(self):
+        """The byte before a leaf is 1, and the locator is that of the hash with it."""
+        for at, zero_at, reason in (
+            (0, 9 + 32 * 2, "batch 0: no zero byte before its record"),
+            (1, 39, "record 0: no zero byte before its header"),
+            (5, 5, "record 4: a part with a disclosure"),
+            (6, 37, "item 0 of record 4: no zero byte before it"),
+        ):
+            def wrong(frames):
+                kind, payload = frames[at]
+                self.assertEqual(payload[zero_at], 0)
+                hashed = b"\1" + payload[zero_at + 1 :]
+                locator = payload[:4] if kind == 1 else sha256(hashed).digest()[:4]
+                frames[at] = (kind, locator + payload[4:zero_at] + hashed)
+            self.refused(reason, wrong)
+
+    def test_a_part_with_a_key(self):
+        def wrong(frames):
+            kind, payload = frames[5]
+            frames[5] = (kind, payload[:4] + b"\1" + payload[5:])
+        self.refused("record 4: a part with a disclosure", wrong)
+
+    def test_a_header_that_is_said_to_be_longer_than_its_frame(self):
+        def wrong(frames):
+            kind, payload = frames[1]
+            frames[1] = (kind, payload[:37] + b"\xff\xff" + payload[39:])
+        self.refused("record 0: cut short", wrong)
+
     def test_a_part_shown_as_an_entry_and_an_entry_as_a_part(self):
         def as_entry(frames):
             payload = frames[5][1]
@@ -295,6 +324,7 @@ class Batches(Case):
         self.assert_refused(sample(batch_changes={1: {"zone": "eu"}}), "batch 1: not of this format, suite and zone")
         self.assert_refused(sample(batch_changes={1: {"count": 0}}), "batch 1: an empty batch")
         self.assert_refused(sample(batch_changes={1: {"node": ""}}), "batch 1: no node")
+        self.assert_refused(sample(batch_changes={1: {"more": b"x"}}), "batch 1: bytes after its end")
 
     def test_batches_in_another_order_or_twice(self):
         for shown in ([1, 0, 2], [0, 0], [2, 1]):

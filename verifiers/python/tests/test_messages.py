@@ -44,7 +44,8 @@ class Lines(Case):
         whole = jsontext.spelled(LINE)
         twice = whole.replace(b'"state":"raw"', b'"state":"raw","state":"raw"')
         moved = jsontext.spelled(dict(reversed(LINE.items())))
-        for raw in (b"", b"[]", b"null", b"{}", whole[:-1], whole + b"x", b"\xef\xbb\xbf" + whole, twice, moved,
+        nested = whole.replace(b"{}", b'{"a":{"b":1,"b":1}}')
+        for raw in (nested, b"", b"[]", b"null", b"{}", whole[:-1], whole + b"x", b"\xef\xbb\xbf" + whole, twice, moved,
                     whole.replace(b"{}", b'{"a":NaN}'), whole.replace(b"{}", b'{"a":"\xff"}'),
                     whole.replace(b"{}", b'{"a":"\\ud800"}'), whole.replace(b"{}", b"[" * 100_000)):
             bundle = Bundle([[act(), capture(1)]], members_changed={"messages.jsonl": raw + b"\n"})

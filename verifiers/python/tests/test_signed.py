@@ -4,6 +4,7 @@ import base64
 import json
 import struct
 import unittest
+from hashlib import sha256
 
 from verifier import container
 from verifier.notes import Checkpoint, Key, Malformed, Note, from_base64, from_decimal
@@ -33,6 +34,17 @@ class Zip(Case):
         for size in (0xFFFFFFFE, 0xFFFFFFFF, 0x7FFFFFFF):
             self.assert_refused(raw[:18] + struct.pack("<II", size, size) + raw[26:], "zip: ")
 
+    def test_the_crc_of_each_member_is_compared(self):
+        members = ledger.unzipped(sample().bytes())
+        for name in members:
+            if name != "README.txt":
+                self.assert_refused(zipped(members, {name: 1}), f"{name}: not the CRC-32 of the zip")
+        self.assert_refused(zipped(members, {"README.txt": 0xBCE0D077}), "README.txt: not the CRC-32 of the zip")
+
+    def test_a_small_member_that_is_not_small(self):
+        members = ledger.unzipped(sample().bytes()) | {"zone.pub": bytes(16 * 1024 * 1024 + 1)}
+        self.assert_refused(zipped(members), "zone.pub: too long")
+
     def test_what_is_only_wide_in_a_large_bundle(self):
         large = [container.Member("README.txt", 10, 1, 0), container.Member("evidence", 5 << 30, 2, 50)]
         large.append(container.Member("manifest", 10, 3, 6 << 30))
@@ -60,6 +72,25 @@ class ZoneKey(Case):
                     spaces + b"\n",
                     text.replace(b"cd3610a1", b"cd3610a2") + b"\n", text.replace(b"+Ae", b"+Be") + b"\n", b"\xff\n"):
             self.assert_refused(sample(members_changed={"zone.pub": raw}), "zone.pub: ")
+
+    def test_a_key_of_another_kind(self):
+        for raw in (b"\2" + KEY.public, KEY.public, b"\1" + KEY.public + b"\0"):
+            id_ = sha256(KEY.name.encode() + b"\n" + raw).digest()[:4].hex()
+            text = f"{KEY.name}+{id_}+{base64.b64encode(raw).decode()}"
+            with self.assertRaisesRegex(Malformed, "not an Ed25519 key"):
+                Key.parse(text)
+
+    def test_a_key_named_after_another_zone_or_after_none(self):
+        for name, zone, reason in (
+            ("chancery/eu/0a1b2c3d", "us", "the log is of another zone"),
+            ("chancery/us/", "us", "the log is of another zone"),
+            ("chancery/US/0a1b2c3d", "US", "not a zone id"),
+        ):
+            bundle, key = sample(manifest_changes={"log": name, "zone": zone}), Key(name, KEY.public)
+            stated = json.dumps(bundle.stated(bundle.members()), separators=(",", ":"))
+            bundle.manifest_raw = note(stated + "\n", key=key)
+            bundle.members_changed = {"zone.pub": key.text.encode() + b"\n"}
+            self.assert_refused(bundle, f"manifest: {reason}")
 
     def test_a_bundle_signed_by_another_key_within(self):
         other = Key(KEY.name, OTHER.public_key().public_bytes_raw())

@@ -60,12 +60,6 @@ class Cursor:
     def number(self, size_bytes: int) -> int:
         return int.from_bytes(self.take(size_bytes), "big")
 
-    def flag(self) -> bool:
-        value = self.number(1)
-        if value > 1:
-            raise DoesNotHold(f"{self.what}: a flag is neither 0 nor 1")
-        return value == 1
-
     def name(self) -> bytes:
         raw = self.take(self.number(1))
         if not is_text(raw):
