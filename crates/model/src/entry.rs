@@ -211,6 +211,20 @@ pub enum ActCode {
     KeysListed = 13,
     ConnectionListed = 14,
     ImportBegun = 15,
+    HoldPlaced = 16,
+    HoldLifted = 17,
+    DestructionRequested = 18,
+    DestructionApproved = 19,
+    DestructionDeclined = 20,
+    Anchored = 21,
+    SigningKeyChanged = 22,
+    Escrowed = 23,
+    BackedUp = 24,
+    Restored = 25,
+    Scrubbed = 26,
+    Drilled = 27,
+    SettingChanged = 28,
+    UserChanged = 29,
 }
 
 impl ActCode {
@@ -231,6 +245,20 @@ impl ActCode {
         ActCode::KeysListed,
         ActCode::ConnectionListed,
         ActCode::ImportBegun,
+        ActCode::HoldPlaced,
+        ActCode::HoldLifted,
+        ActCode::DestructionRequested,
+        ActCode::DestructionApproved,
+        ActCode::DestructionDeclined,
+        ActCode::Anchored,
+        ActCode::SigningKeyChanged,
+        ActCode::Escrowed,
+        ActCode::BackedUp,
+        ActCode::Restored,
+        ActCode::Scrubbed,
+        ActCode::Drilled,
+        ActCode::SettingChanged,
+        ActCode::UserChanged,
     ];
 }
 
@@ -265,6 +293,8 @@ pub enum GapCause {
     PossiblyCut = 5,
     /// The platform or the user ended the connection.
     ConnectionEnded = 6,
+    /// Put back from a copy that was older than what was lost; `count` entries are known to be missing, 0 if unknown.
+    Restored = 7,
 }
 
 impl GapCause {
@@ -276,6 +306,7 @@ impl GapCause {
         GapCause::KeyMissing,
         GapCause::PossiblyCut,
         GapCause::ConnectionEnded,
+        GapCause::Restored,
     ];
 
     /// Name for people and reports.
@@ -287,6 +318,7 @@ impl GapCause {
             GapCause::KeyMissing => "key-missing",
             GapCause::PossiblyCut => "possibly-cut",
             GapCause::ConnectionEnded => "connection-ended",
+            GapCause::Restored => "restored",
         }
     }
 }

@@ -90,10 +90,10 @@ class Headers(Case):
             (wrap(1, [2, 1]), "do not ascend"),
             (wrap(1, [1, 1]), "do not ascend"),
             (changed(wrap(1, [1]), 9, b"\x10\x01"), "too many key ids"),
-            (act(16), "unknown act"),
+            (act(30), "unknown act"),
             (act(0), "unknown act"),
             (destruction([1], reason=3), "unknown reason"),
-            (gap(cause=7), "unknown cause"),
+            (gap(cause=8), "unknown cause"),
             (gap("Ward"), "connection id"),
         ]
         for record, reason in bad:

@@ -8,7 +8,7 @@ from .outcome import DoesNotHold, require
 from .wire import FORMAT, SUITE, Cursor, is_id, name
 
 CAPTURE, PART, WRAP, ACT, GAP, DESTRUCTION, OUTSIDE = range(1, 8)
-ACT_CODES = range(1, 16)
+ACT_CODES = range(1, 30)
 DESTRUCTION_REASONS = (1, 2)
 OUTSIDE_STATES = range(1, 5)
 CAUSES = {
@@ -18,6 +18,7 @@ CAUSES = {
     4: "key-missing",
     5: "possibly-cut",
     6: "connection-ended",
+    7: "restored",
 }
 KEYS_MAX = 4096
 UNCOMPRESSED = 4

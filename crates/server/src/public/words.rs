@@ -65,7 +65,7 @@ pub(super) struct Words {
     ago: &'static str,
     units: [&'static str; 4],
     states: [&'static str; 4],
-    causes: [(&'static str, &'static str); 6],
+    causes: [(&'static str, &'static str); 7],
 }
 
 impl Words {
@@ -190,6 +190,7 @@ const ENGLISH: Words = Words {
         ("key-missing", "keys are missing"),
         ("possibly-cut", "an export begins in mid-chat"),
         ("connection-ended", "the connection was ended"),
+        ("restored", "put back from an older copy"),
     ],
 };
 
@@ -262,5 +263,6 @@ const CHINESE: Words = Words {
         ("key-missing", "缺少密钥"),
         ("possibly-cut", "导出从聊天中间开始"),
         ("connection-ended", "接入已终止"),
+        ("restored", "已从较旧的副本恢复"),
     ],
 };
