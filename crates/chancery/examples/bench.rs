@@ -71,33 +71,62 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// Runs a command; answers seconds and the most memory it held, in bytes.
-fn measured(command: &mut Command) -> (f64, u64) {
+/// What a command took.
+#[derive(Clone, Copy)]
+struct Took {
+    /// By the clock.
+    seconds: f64,
+    /// Of the processors, in the program and for it in the kernel: what other programs on the machine change least.
+    cpu_seconds: f64,
+    /// The most memory it held.
+    peak_bytes: u64,
+}
+
+/// Runs a command and watches it.
+fn measured(command: &mut Command) -> Took {
     let start = Instant::now();
     let mut child = command.spawn().unwrap();
-    let status = PathBuf::from(format!("/proc/{}/status", child.id()));
-    let mut peak = 0;
+    let process = PathBuf::from(format!("/proc/{}", child.id()));
+    let (mut peak_bytes, mut cpu_seconds) = (0, 0.0);
     loop {
-        if let Ok(text) = std::fs::read_to_string(&status)
+        if let Ok(text) = std::fs::read_to_string(process.join("status"))
             && let Some(line) = text.lines().find(|line| line.starts_with("VmHWM:"))
         {
             let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-            peak = peak.max(kib << 10);
+            peak_bytes = peak_bytes.max(kib << 10);
+        }
+        // Of one that has ended too, until it is waited for.
+        if let Ok(text) = std::fs::read_to_string(process.join("stat")) {
+            cpu_seconds = cpu_seconds_of(&text);
         }
         if let Some(ended) = child.try_wait().unwrap() {
             assert!(ended.success(), "a command did not end well");
-            return (start.elapsed().as_secs_f64(), peak);
+            return Took {
+                seconds: start.elapsed().as_secs_f64(),
+                cpu_seconds,
+                peak_bytes,
+            };
         }
         // tidy: allow sleep: memory is sampled
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
+/// User and system time in a line of /proc/PID/stat (proc_pid_stat(5)): fields 14 and 15, in hundredths of a second.
+fn cpu_seconds_of(stat: &str) -> f64 {
+    let after_name = stat.rsplit_once(") ").unwrap().1;
+    let fields: Vec<&str> = after_name.split(' ').collect();
+    [fields[11], fields[12]]
+        .iter()
+        .map(|ticks| ticks.parse::<f64>().unwrap() / 100.0)
+        .sum()
+}
+
 /// `parse` of a million messages into a file, against the faster Python peer on the same file.
 fn parse() {
     let file = folder().join("export-1000000.txt");
     let python = std::env::var("CHANCERY_BENCH_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let ours: Vec<f64> = (0..5).map(|_| parse_once(&file).0).collect();
+    let ours: Vec<f64> = (0..5).map(|_| parse_once(&file).seconds).collect();
     println!("chancery parse, 1,000,000 messages into a file: {ours:.2?} s");
     let output = Command::new(python)
         .args(["bench/peers/parse_export.py"])
@@ -121,7 +150,7 @@ fn parse() {
     );
 }
 
-fn parse_once(file: &Path) -> (f64, u64) {
+fn parse_once(file: &Path) -> Took {
     let out = std::fs::File::create(folder().join("parsed.jsonl")).unwrap();
     measured(
         Command::new(program())
@@ -145,7 +174,7 @@ impl Instance {
         instance
     }
 
-    fn run(&self, arguments: &[&str]) -> (f64, u64) {
+    fn run(&self, arguments: &[&str]) -> Took {
         let mut command = Command::new(program());
         command
             .args(arguments)
@@ -156,12 +185,12 @@ impl Instance {
         measured(command.stdout(Stdio::null()).stderr(Stdio::null()))
     }
 
-    fn import(&self, file: &Path) -> (f64, u64) {
+    fn import(&self, file: &Path) -> Took {
         self.run(&["import", "whatsapp-export", &file.display().to_string()])
     }
 
-    /// Imports another chat of [`STEP`] messages; microseconds a message.
-    fn import_chat(&self, number: usize) -> f64 {
+    /// Imports another chat of [`STEP`] messages; microseconds a message by the clock, and of the processors.
+    fn import_chat(&self, number: usize) -> (f64, f64) {
         let file = self
             .at
             .path()
@@ -173,9 +202,10 @@ impl Instance {
             .status()
             .unwrap();
         assert!(made.success(), "no export was made");
-        let (seconds, _) = self.import(&file);
+        let took = self.import(&file);
         std::fs::remove_file(file).unwrap();
-        seconds * 1e6 / STEP as f64
+        let each = 1e6 / STEP as f64;
+        (took.seconds * each, took.cpu_seconds * each)
     }
 }
 
@@ -184,13 +214,14 @@ fn import() {
     let mut rows = Vec::new();
     for messages in [200_000u64, 1_000_000] {
         let file = folder().join(format!("export-{messages}.txt"));
-        let (seconds, peak) = Instance::new().import(&file);
-        let micros = seconds * 1e6 / messages as f64;
+        let took = Instance::new().import(&file);
+        let micros = took.seconds * 1e6 / messages as f64;
         println!(
-            "import of {messages}: {seconds:.1} s, {micros:.1} us a message, peak {} MiB",
-            peak >> 20
+            "import of {messages}: {:.1} s, {micros:.1} us a message, peak {} MiB",
+            took.seconds,
+            took.peak_bytes >> 20
         );
-        rows.push(peak as f64);
+        rows.push(took.peak_bytes as f64);
     }
     println!(
         "peak memory at 1,000,000 / at 200,000: {:.2} (limit 1.20)",
@@ -202,26 +233,39 @@ fn import() {
 const STEP: usize = 100_000;
 
 /// What a message costs when 100,000, 1,000,000 and 5,000,000 are kept: one store grows by imports of 100,000, each
-/// another chat. The first size is measured in five fresh stores, the others as the median of the imports that lead
+/// another chat. The first size is measured in five fresh stores, the others as the median of the five imports that lead
 /// there. A second argument sets the largest size.
 fn growth() {
     let largest = std::env::args()
         .nth(2)
         .map_or(5_000_000, |text| text.parse().unwrap());
-    let first = median((0..5).map(|_| Instance::new().import_chat(1)).collect());
-    println!("{STEP:>9} kept: {first:.1} us a message (median of five stores)");
+    let first = medians(&(0..5).map(|_| Instance::new().import_chat(1)).collect::<Vec<_>>());
+    println!(
+        "{STEP:>9} kept: {:.1} us a message, {:.1} of the processors (median of five stores)",
+        first.0, first.1
+    );
     let store = Instance::new();
     let mut costs = Vec::new();
     for number in 1..=largest / STEP {
         costs.push(store.import_chat(number));
         let kept = number * STEP;
         if kept == 1_000_000 || number == largest / STEP {
-            let recent = costs[costs.len().saturating_sub(5)..].to_vec();
-            let cost = median(recent);
+            let cost = medians(&costs[costs.len().saturating_sub(5)..]);
             println!(
-                "{kept:>9} kept: {cost:.1} us a message, {:.2} of the first (limit 1.30 at 5,000,000)",
-                cost / first
+                "{kept:>9} kept: {:.1} us a message, {:.1} of the processors: {:.2} and {:.2} of the first (limit 1.30 at \
+                 5,000,000)",
+                cost.0,
+                cost.1,
+                cost.0 / first.0,
+                cost.1 / first.1
             );
         }
     }
+}
+
+fn medians(pairs: &[(f64, f64)]) -> (f64, f64) {
+    (
+        median(pairs.iter().map(|pair| pair.0).collect()),
+        median(pairs.iter().map(|pair| pair.1).collect()),
+    )
 }

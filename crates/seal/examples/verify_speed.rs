@@ -42,6 +42,10 @@ fn origin() -> Origin {
     }
 }
 
+fn recorded_at(record: usize) -> Timestamp {
+    Timestamp::from_seconds(1_700_000_000 + record as i64 / 1000)
+}
+
 /// One batch of captures. Data keys come from the epoch's private half, as the vault gets them.
 fn seal_batch(zone: &ZoneId, epoch: &EpochPrivate, first: usize, count: usize) -> Vec<Sealed> {
     let encapsulation = epoch.public().unwrap().encapsulate().unwrap();
@@ -60,7 +64,7 @@ fn seal_batch(zone: &ZoneId, epoch: &EpochPrivate, first: usize, count: usize) -
         let header = model::entry::Header {
             zone: zone.clone(),
             position: Position(at as u64),
-            recorded_at: Timestamp::from_seconds(1_700_000_000 + at as i64 / 1000),
+            recorded_at: recorded_at(at),
             kind,
         };
         Sealed {
@@ -95,8 +99,8 @@ fn make(path: &std::path::Path, records: usize, messages: bool) {
                 first: Position(first as u64),
                 count: leaves.len() as u32,
                 root: root(&leaves),
-                first_at: Timestamp::from_seconds(1_700_000_000),
-                last_at: Timestamp::from_seconds(1_700_000_001),
+                first_at: recorded_at(first),
+                last_at: recorded_at(first + leaves.len() - 1),
             };
             (batch, sealed, leaves)
         })
