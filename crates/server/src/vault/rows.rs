@@ -38,6 +38,28 @@ pub fn open_row(
     suite::open(&key, [0; 12], &row_aad(zone, id), sealed, out)
 }
 
+/// The minute of a record, as a number that only orders: in UTC where that is known, else by the wall clock.
+fn minute(at: Option<Timestamp>, local: Option<&str>) -> Option<i64> {
+    at.map(|at| at.as_micros().div_euclid(60_000_000))
+        .or_else(|| local.and_then(minute_of))
+}
+
+/// The digits of `YYYY-MM-DDTHH:MM`.
+fn minute_of(local: &str) -> Option<i64> {
+    let whole = local.get(..16)?;
+    let mut digits = whole.bytes().filter(u8::is_ascii_digit);
+    digits.try_fold(0i64, |number, digit| {
+        number.checked_mul(10)?.checked_add(i64::from(digit - b'0'))
+    })
+}
+
+/// Stands in for the minute of what has none.
+fn piece(digest: &Digest) -> i64 {
+    digest
+        .first_chunk::<8>()
+        .map_or(0, |bytes| i64::from_be_bytes(*bytes))
+}
+
 /// Whose captures, and how they are compared.
 pub struct Reading<'a> {
     /// For digests.
@@ -60,7 +82,7 @@ pub struct Facts {
     digest: Digest,
     platform: Option<Digest>,
     target: Option<Digest>,
-    slot: Option<Digest>,
+    place: i64,
     /// Under whose secrets it is sealed.
     pub owner: Owner,
 }
@@ -111,10 +133,11 @@ impl Reading<'_> {
             .and_then(|sender| self.labels.person(conversation.as_ref(), sender));
         let local = message.sent_at_local.as_deref();
         let is_line = self.door == Door::File && message.platform_id.is_none();
-        let (digest, slot) = if is_line {
-            self.line(message)
+        let (digest, minute) = if is_line {
+            // The exporter's zone may be told at one import and not at the other: lines meet by their wall time.
+            (self.line(message), local.and_then(minute_of))
         } else {
-            (self.whole(json), None)
+            (self.whole(json), minute(message.sent_at, local))
         };
         Facts {
             sort: RecordSort::Message,
@@ -129,7 +152,7 @@ impl Reading<'_> {
                     .as_ref()
                     .and_then(|quote| quote.platform_id.as_ref()),
             ),
-            slot,
+            place: minute.unwrap_or_else(|| piece(&digest)),
             owner: Owner {
                 conversation,
                 person,
@@ -140,7 +163,7 @@ impl Reading<'_> {
 
     /// Lines of text exports have no id. Two exports of one chat say the same line with the same conversation, sender,
     /// wall time and text, whatever else the exporter's options made of it.
-    fn line(&self, message: &Message<'_>) -> (Digest, Option<Digest>) {
+    fn line(&self, message: &Message<'_>) -> Digest {
         fn text<'m>(content: Option<&'m model::Content<'_>>) -> &'m [u8] {
             content.map_or(b"", |content| content.reveal().as_bytes())
         }
@@ -160,11 +183,7 @@ impl Reading<'_> {
             local.as_bytes(),
             text(message.text.as_ref()),
         ];
-        let minute = local.get(..16).unwrap_or(local);
-        let slot = self
-            .labels
-            .digest(&[b"slot", kind, conversation, sender, minute.as_bytes()]);
-        (self.labels.digest(&pieces), Some(slot))
+        self.labels.digest(&pieces)
     }
 
     fn event(&self, event: &Event<'_>, json: &[u8]) -> Facts {
@@ -176,15 +195,16 @@ impl Reading<'_> {
             .actor
             .as_ref()
             .and_then(|actor| self.labels.person(conversation.as_ref(), actor));
+        let digest = self.whole(json);
         Facts {
             sort: RecordSort::Event,
             what: event.event.name().to_owned(),
             at: event.occurred_at,
             at_local: None,
-            digest: self.whole(json),
+            digest,
             platform: self.platform(event.platform_id.as_ref()),
             target: self.platform(event.target.as_ref()),
-            slot: None,
+            place: minute(event.occurred_at, None).unwrap_or_else(|| piece(&digest)),
             owner: Owner {
                 conversation,
                 person,
@@ -194,15 +214,16 @@ impl Reading<'_> {
     }
 
     fn problem(&self, problem: &Problem<'_>, json: &[u8]) -> Facts {
+        let digest = self.whole(json);
         Facts {
             sort: RecordSort::Problem,
             what: problem.code.to_string(),
             at: None,
             at_local: None,
-            digest: self.whole(json),
+            digest,
             platform: None,
             target: None,
-            slot: None,
+            place: piece(&digest),
             owner: Owner {
                 conversation: None,
                 person: None,
@@ -232,7 +253,7 @@ impl Facts {
             digest: self.digest,
             platform: self.platform,
             target: self.target,
-            slot: self.slot,
+            place: self.place,
             repeats: false,
             placement,
             sealed,

@@ -25,7 +25,7 @@ impl Catalogue {
     /// # Errors
     /// [`StoreError::Catalogue`].
     pub fn insert_record(&mut self, row: &RecordRow) -> Result<bool, StoreError> {
-        let repeats = self.repeated(&row.digest, row.id.capture)?;
+        let repeats = self.repeated(row)?;
         let (placement, part, item) = match row.placement {
             Placement::Capture => (0, None, None),
             Placement::Part { part, item } => (1, Some(number(part.0)), Some(item)),
@@ -33,7 +33,7 @@ impl Catalogue {
         self.db
             .prepare_cached(
                 "INSERT INTO record (capture, ordinal, sort, what, conversation, person, at, at_local, digest, platform,
-                    target, slot, repeats, placement, part, item, sealed)
+                    target, place, repeats, placement, part, item, sealed)
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
             )?
             .execute(params![
@@ -48,7 +48,7 @@ impl Catalogue {
                 row.digest,
                 row.platform,
                 row.target,
-                row.slot,
+                row.place,
                 i64::from(repeats),
                 placement,
                 part,
@@ -58,20 +58,27 @@ impl Catalogue {
         Ok(repeats)
     }
 
-    /// Whether some earlier capture holds this digest more often than this capture does so far.
-    fn repeated(&self, digest: &Digest, capture: Position) -> Result<bool, StoreError> {
-        let mut earlier = self.db.prepare_cached(
-            "SELECT COUNT(*) FROM record WHERE digest = $1 AND capture < $2 GROUP BY capture
-             ORDER BY COUNT(*) DESC LIMIT 1",
-        )?;
+    /// Whether some earlier capture says the same more often than this capture does so far.
+    fn repeated(&self, row: &RecordRow) -> Result<bool, StoreError> {
+        let same = "FROM record WHERE conversation = $1 AND place = $2 AND digest = $3";
+        let capture = number(row.id.capture.0);
+        let mut earlier = self.db.prepare_cached(&format!(
+            "SELECT COUNT(*) {same} AND capture < $4 GROUP BY capture ORDER BY COUNT(*) DESC LIMIT 1"
+        ))?;
         let earlier: Option<i64> = earlier
-            .query_row(params![digest, number(capture.0)], |row| row.get(0))
+            .query_row(
+                params![row.conversation.0, row.place, row.digest, capture],
+                |row| row.get(0),
+            )
             .optional()?;
         let Some(earlier) = earlier else { return Ok(false) };
         let mut here = self
             .db
-            .prepare_cached("SELECT COUNT(*) FROM record WHERE digest = $1 AND capture = $2")?;
-        let here: i64 = here.query_row(params![digest, number(capture.0)], |row| row.get(0))?;
+            .prepare_cached(&format!("SELECT COUNT(*) {same} AND capture = $4"))?;
+        let here: i64 = here.query_row(
+            params![row.conversation.0, row.place, row.digest, capture],
+            |row| row.get(0),
+        )?;
         Ok(earlier > here)
     }
 
@@ -167,8 +174,8 @@ impl Catalogue {
         ))
     }
 
-    /// Pairs of a new record and one of an earlier capture in the same slot (conversation, sender, minute) whose text
-    /// differs and which this capture does not hold: messages changed between two exports.
+    /// Pairs of a new line of a text export and one of an earlier capture of the same conversation, sender and minute,
+    /// whose text differs and which this capture does not hold: messages changed between two exports.
     ///
     /// # Errors
     /// [`StoreError::Catalogue`].
@@ -178,9 +185,12 @@ impl Catalogue {
         limit: u32,
     ) -> Result<Vec<(MessageId, MessageId)>, StoreError> {
         let mut statement = self.db.prepare_cached(
-            "SELECT DISTINCT n.ordinal, o.capture, o.ordinal FROM record n JOIN record o ON o.slot = n.slot
-             WHERE n.capture = $1 AND n.repeats = 0 AND n.slot IS NOT NULL AND o.capture < $1 AND o.repeats = 0
-               AND NOT EXISTS (SELECT 1 FROM record s WHERE s.capture = $1 AND s.digest = o.digest)
+            "SELECT DISTINCT n.ordinal, o.capture, o.ordinal FROM record n
+             JOIN record o ON o.conversation = n.conversation AND o.place = n.place AND o.person = n.person
+             WHERE n.capture = $1 AND n.sort = 1 AND n.repeats = 0 AND n.platform IS NULL
+               AND o.capture < $1 AND o.sort = 1 AND o.repeats = 0 AND o.platform IS NULL
+               AND NOT EXISTS (SELECT 1 FROM record s WHERE s.capture = $1
+                   AND s.conversation = o.conversation AND s.place = o.place AND s.digest = o.digest)
              ORDER BY n.ordinal, o.capture, o.ordinal LIMIT $2",
         )?;
         let found = statement

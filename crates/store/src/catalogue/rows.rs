@@ -169,8 +169,8 @@ pub struct RecordRow {
     pub platform: Option<Digest>,
     /// Keyed digest of what it points at.
     pub target: Option<Digest>,
-    /// Keyed digest of conversation, sender and minute.
-    pub slot: Option<Digest>,
+    /// Minute, or a piece of the digest where none is known: records that are compared have the same.
+    pub place: i64,
     /// An earlier capture says the same.
     pub repeats: bool,
     /// Which key opens it.
@@ -180,7 +180,7 @@ pub struct RecordRow {
 }
 
 pub(super) const RECORD: &str = "capture, ordinal, sort, what, conversation, person, at, at_local, digest, platform, \
-    target, slot, repeats, placement, part, item, sealed";
+    target, place, repeats, placement, part, item, sealed";
 
 pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
     let placement = match row.get::<_, i64>(13)? {
@@ -204,7 +204,7 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
         digest: row.get(8)?,
         platform: row.get(9)?,
         target: row.get(10)?,
-        slot: row.get(11)?,
+        place: row.get(11)?,
         repeats: row.get::<_, i64>(12)? == 1,
         placement,
         sealed: row.get(16)?,

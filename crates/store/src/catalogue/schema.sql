@@ -47,7 +47,7 @@ CREATE TABLE IF NOT EXISTS record (
     digest BYTEA NOT NULL,            -- keyed, of everything it says: repeats have the same
     platform BYTEA,                   -- keyed, of the platform's id
     target BYTEA,                     -- keyed, of the id it points at
-    slot BYTEA,                       -- keyed, of conversation, sender and minute: text exports only
+    place BIGINT NOT NULL,            -- minute, or a piece of the digest where none is known: orders the index
     repeats BIGINT NOT NULL,
     placement BIGINT NOT NULL,        -- 0 under the capture's key, 1 in a part
     part BIGINT,
@@ -55,11 +55,12 @@ CREATE TABLE IF NOT EXISTS record (
     sealed BYTEA NOT NULL,
     PRIMARY KEY (capture, ordinal)
 );
-CREATE INDEX IF NOT EXISTS record_digest ON record (digest, capture);
+-- Repeats are told by the digest. Conversation and minute stand before it, so that what arrives together stands
+-- together: ordered by digest alone, each row of a large store would dirty a page of its own.
+CREATE INDEX IF NOT EXISTS record_place ON record (conversation, place, digest);
 CREATE INDEX IF NOT EXISTS record_platform ON record (platform) WHERE platform IS NOT NULL;
 CREATE INDEX IF NOT EXISTS record_target ON record (target) WHERE target IS NOT NULL;
 CREATE INDEX IF NOT EXISTS record_problem ON record (capture) WHERE sort = 3;
-CREATE INDEX IF NOT EXISTS record_slot ON record (slot) WHERE slot IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS gap (
     position BIGINT PRIMARY KEY, connection TEXT, from_at BIGINT NOT NULL, to_at BIGINT NOT NULL,
