@@ -28,13 +28,16 @@ fn main() {
     );
 }
 
-const BENCHES: &[(&str, fn()); 6] = &[
+const BENCHES: &[(&str, fn()); 7] = &[
     ("ingest", || cargo_example("store", "bench_ingest", &["5"])),
     ("http", || cargo_example("server", "http_load", &[])),
     ("verify", || cargo_example("seal", "verify_speed", &["1000000"])),
     ("parse", parse),
     ("import", import),
     ("growth", growth),
+    ("webhooks", || {
+        cargo_example("server", "webhook_growth", &["500000"])
+    }),
 ];
 
 fn cargo_example(package: &str, example: &str, arguments: &[&str]) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use model::Position;
 use model::entry::{Kind, Sealing};
 use seal::Key;
-use seal::envelope::{CHUNK_BYTES, open_chunk};
+use seal::envelope::{CHUNK_BYTES, open_chunk, unwrap_data_key};
 use seal::suite::TAG_BYTES;
 use serde::{Deserialize, Serialize};
 use store::StoreError;
@@ -95,10 +95,10 @@ impl Inner {
                 )?));
             }
         }
-        match self.epoch_private(sealing.epoch)? {
-            Some(private) => Ok(Some(private.data_key(sealing)?)),
-            None => Ok(None),
-        }
+        let Some(kek) = self.encapsulated_key(sealing)? else {
+            return Ok(None);
+        };
+        Ok(Some(unwrap_data_key(&kek, sealing)?))
     }
 
     /// How many bytes were received, which the sealed length does not say; none when its key is gone.

@@ -1,7 +1,8 @@
 //! Intake epochs: the key pairs to which captures are sealed, begun and ended by the vault.
 
-use model::entry::{ActCode, Destruction, Kind};
+use model::entry::{ActCode, Destruction, Kind, POINT_BYTES, Sealing};
 use model::{KeyId, Position, Timestamp, ZoneId};
+use seal::Key;
 use seal::envelope::{EpochPrivate, EpochPublic};
 use seal::keyring::{Record, SecretKind};
 use seal::suite::EcdhPrivate;
@@ -16,6 +17,13 @@ pub struct Epoch {
     pub number: u32,
     pub public: EpochPublic,
     pub begun_at: Timestamp,
+}
+
+/// An encapsulated key that was worked out.
+pub struct Encapsulated {
+    epoch: u32,
+    encapsulation: [u8; POINT_BYTES],
+    key: Key,
 }
 
 fn epoch_label(number: u32) -> [u8; 16] {
@@ -67,6 +75,28 @@ impl Inner {
         )?))
     }
 
+    /// The key that an encapsulation wrapped data keys under; none when the epoch's private half is gone. The last one is
+    /// remembered: captures of one second share it, and working it out costs more than all else about a capture.
+    pub fn encapsulated_key(&self, sealing: &Sealing) -> Result<Option<Key>, VaultError> {
+        let mut last = locked(&self.encapsulated);
+        let known = last
+            .as_ref()
+            .filter(|last| last.epoch == sealing.epoch && last.encapsulation == sealing.encapsulation);
+        if let Some(known) = known {
+            return Ok(Some(known.key.clone()));
+        }
+        let Some(private) = self.epoch_private(sealing.epoch)? else {
+            return Ok(None);
+        };
+        let key = private.decapsulate(&sealing.encapsulation)?;
+        *last = Some(Encapsulated {
+            epoch: sealing.epoch,
+            encapsulation: sealing.encapsulation,
+            key: key.clone(),
+        });
+        Ok(Some(key))
+    }
+
     /// Destroys private halves of past epochs all of whose captures have their wraps or parts, if a second copy of the
     /// key store exists.
     pub fn end_epochs(&self, unfinished: &[u32]) -> Result<(), VaultError> {
@@ -104,6 +134,7 @@ impl Inner {
             body: Vec::new(),
         }])?;
         keys.destroy(&over, at)?;
+        *locked(&self.encapsulated) = None;
         Ok(())
     }
 }

@@ -108,13 +108,8 @@ fn step(inner: &Arc<Inner>) -> Result<bool, VaultError> {
     }
     inner.set_progress(|progress| progress.followed = progress.followed.max(head));
     let captures = locked(&inner.catalogue).captures_to_normalize(CAPTURES_AT_ONCE)?;
-    for row in &captures {
-        if inner.closing.load(Ordering::SeqCst) {
-            return Ok(false);
-        }
-        normalize::normalize(inner, row)?;
-        busy = true;
-    }
+    normalize::normalize(inner, &captures)?;
+    busy |= !captures.is_empty();
     if captures.is_empty() {
         let followed = position_of(&locked(&inner.catalogue))?;
         inner.set_progress(|progress| progress.normalized = followed);

@@ -38,9 +38,10 @@ mod rows;
 pub mod show;
 mod sinks;
 pub mod state;
+mod together;
 pub mod users;
 
-use epochs::{Epoch, current_epoch};
+use epochs::{Encapsulated, Epoch, current_epoch};
 use folder::{ACTS_LABEL, DIGEST_LABEL, NAMES_LABEL, SIGNING_LABEL, own_secret};
 pub use folder::{create, read_zone_file};
 use labels::Labels;
@@ -159,6 +160,8 @@ pub(crate) struct Inner {
     pub names_key: Key,
     acts: (KeyId, Key),
     epoch: Mutex<Epoch>,
+    /// See [`Inner::encapsulated_key`].
+    encapsulated: Mutex<Option<Encapsulated>>,
     epoch_lasts: Duration,
     progress: Mutex<Progress>,
     progressed: Condvar,
@@ -231,6 +234,7 @@ impl Vault {
             names_key,
             acts,
             epoch: Mutex::new(epoch),
+            encapsulated: Mutex::new(None),
             epoch_lasts: options.epoch_lasts,
             progress: Mutex::new(Progress::default()),
             progressed: Condvar::new(),

@@ -6,22 +6,23 @@
 
 use std::io::{self, Seek, SeekFrom};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use connect::{Connector, Fetch, Report, Sink};
 use model::entry::{Kind, Wrap};
-use model::{KeyId, MessageId, Timestamp};
+use model::{MessageId, Position, Timestamp};
 use seal::Key;
-use seal::part::item_key;
-use store::catalogue::{CaptureRow, CaptureState, FetchRow, Placement, RecordRow};
-use store::failpoint;
+use store::catalogue::{CaptureRow, CaptureState, Catalogue, FetchRow, RecordRow};
 use store::ledger::Draft;
+use store::{StoreError, failpoint};
 
 use super::captures::{CaptureReader, Descriptor};
 use super::existing::Existing;
 use super::labels::Owner;
-use super::parts::{OpenStream, OwnerBook, PartWriter};
-use super::rows::{Reading, seal_row};
+use super::parts::{OpenStream, PartWriter};
+use super::rows::Reading;
 use super::sinks::{Again, Gather, Gathered, Stream, Understood};
+use super::together::{Single, Together};
 use super::{Inner, VaultError, locked};
 
 /// Captures up to this size are parsed into memory first, to see whom they concern; larger ones are exports, and
@@ -41,8 +42,21 @@ pub struct Work<'a> {
     descriptor: Descriptor,
 }
 
-/// Normalizes one capture. Everything it writes is there, or none of it counts.
-pub fn normalize(inner: &Arc<Inner>, row: &CaptureRow) -> Result<(), VaultError> {
+/// Normalizes captures in their order. What is written of each is there, or none of it counts.
+pub fn normalize(inner: &Arc<Inner>, rows: &[CaptureRow]) -> Result<(), VaultError> {
+    let mut together = Together::new(inner);
+    for row in rows {
+        if inner.closing.load(Ordering::SeqCst) {
+            break;
+        }
+        one(inner, row, &mut together)?;
+    }
+    together.write()
+}
+
+/// Normalizes a capture, or leaves it to be written with its neighbours. Whoever writes on his own writes those before
+/// first: repeats are told by what earlier captures say.
+fn one(inner: &Arc<Inner>, row: &CaptureRow, together: &mut Together<'_>) -> Result<(), VaultError> {
     let (wrap, parts, chunks) = {
         let catalogue = locked(&inner.catalogue);
         (
@@ -52,11 +66,13 @@ pub fn normalize(inner: &Arc<Inner>, row: &CaptureRow) -> Result<(), VaultError>
         )
     };
     let Some(key) = inner.data_key(row, wrap)? else {
+        together.write()?;
         locked(&inner.catalogue).set_capture(row.position, CaptureState::Unreadable, None)?;
         return Ok(());
     };
     let (reader, descriptor) = CaptureReader::open(inner.clone(), row, key.clone(), chunks.clone())?;
     if row.cause.is_some() {
+        together.write()?;
         return outside(inner, row, &key, wrap.is_some());
     }
     let Some(connector) = connect::find(&row.connector) else {
@@ -73,13 +89,15 @@ pub fn normalize(inner: &Arc<Inner>, row: &CaptureRow) -> Result<(), VaultError>
         chunks,
         descriptor,
     };
+    if parts.is_empty() && reader.len() <= SMALL_BYTES {
+        return work.small(reader, wrap.is_some(), together);
+    }
+    together.write()?;
     locked(&inner.catalogue).clear_records(row.position)?;
-    if !parts.is_empty() {
-        work.again(reader, &Existing::read(inner, &parts)?)
-    } else if reader.len() <= SMALL_BYTES {
-        work.small(reader, wrap.is_some())
-    } else {
+    if parts.is_empty() {
         work.large(reader)
+    } else {
+        work.again(reader, &Existing::read(inner, &parts)?)
     }
 }
 
@@ -172,7 +190,12 @@ impl Work<'_> {
             .map_err(VaultError::Capture)
     }
 
-    fn small(&self, mut reader: CaptureReader, wrapped: bool) -> Result<(), VaultError> {
+    fn small(
+        &self,
+        mut reader: CaptureReader,
+        wrapped: bool,
+        together: &mut Together<'_>,
+    ) -> Result<(), VaultError> {
         let streams = self.connector.streams(&mut reader).map_err(VaultError::Capture)?;
         reader.seek(SeekFrom::Start(0)).map_err(VaultError::Capture)?;
         let mut gather = Gather {
@@ -182,58 +205,25 @@ impl Work<'_> {
         };
         let report = self.parse(reader, &mut gather)?;
         let gathered = gather.gathered;
-        let rows = match (single_owner(&gathered), streams) {
-            (Some(owner), 1) => self.wrap_single(&gathered, owner, wrapped)?,
-            _ => self.write_parts(&gathered, streams)?,
-        };
-        let fetches = self.fetch_rows(gathered.fetches)?;
-        self.store(rows, fetches, &report)
-    }
-
-    /// One author, one conversation: the data key is wrapped, and each record's row hangs on it.
-    fn wrap_single(
-        &self,
-        gathered: &Gathered,
-        owner: Option<Owner>,
-        wrapped: bool,
-    ) -> Result<Vec<RecordRow>, VaultError> {
-        let month = self.row.received_at.month();
-        let owner = owner.unwrap_or(Owner {
-            conversation: None,
-            person: None,
-            month,
-        });
-        let keys = OwnerBook::new(self.inner, &self.row.connection).keys(&owner)?;
-        if !wrapped {
-            let wrapped_key = seal::wrap::wrap(&keys.joint, &self.key)?;
-            let wrap = Wrap {
-                source: self.row.position,
-                mixed: false,
-                keys: keys.ids.clone(),
-                wrapped_key,
-            };
-            self.inner.ledger.append(vec![Draft {
-                kind: Kind::Wrap(wrap),
-                body: Vec::new(),
-            }])?;
-            failpoint::hit("normalized-entries");
+        if let (Some(owner), 1) = (single_owner(&gathered), streams) {
+            return together.add(Single {
+                row: self.row.clone(),
+                key: self.key.clone(),
+                owner: owner.unwrap_or(Owner {
+                    conversation: None,
+                    person: None,
+                    month: self.row.received_at.month(),
+                }),
+                wrapped,
+                gathered,
+                report,
+            });
         }
-        let mut rows = Vec::with_capacity(gathered.records.len());
-        for (ordinal, record) in (0..).zip(&gathered.records) {
-            let id = MessageId {
-                capture: self.row.position,
-                ordinal,
-            };
-            let key = item_key(&self.key, ordinal)?;
-            let sealed = seal_row(&self.inner.file.zone, id, &key, &record.json)?;
-            let names = if record.facts.owner.conversation.is_none() && record.facts.owner.person.is_none() {
-                (KeyId::NONE, KeyId::NONE)
-            } else {
-                keys.names
-            };
-            rows.push(record.facts.clone().row(id, names, Placement::Capture, sealed));
-        }
-        Ok(rows)
+        together.write()?;
+        locked(&self.inner.catalogue).clear_records(self.row.position)?;
+        let rows = self.write_parts(&gathered, streams)?;
+        let fetches = self.inner.fetch_rows(self.row.position, gathered.fetches)?;
+        self.store(&rows, &fetches, &report)
     }
 
     fn write_parts(&self, gathered: &Gathered, streams: u32) -> Result<Vec<RecordRow>, VaultError> {
@@ -276,8 +266,8 @@ impl Work<'_> {
         } = sink;
         rows.extend(writer.finish(streams)?);
         failpoint::hit("normalized-entries");
-        let fetches = self.fetch_rows(fetches)?;
-        self.store(rows, fetches, &report)
+        let fetches = self.inner.fetch_rows(self.row.position, fetches)?;
+        self.store(&rows, &fetches, &report)
     }
 
     /// Parts are there already: only the rows are made again.
@@ -300,8 +290,8 @@ impl Work<'_> {
         };
         let report = self.parse(reader, &mut sink)?;
         let Again { rows, fetches, .. } = sink;
-        let fetches = self.fetch_rows(fetches)?;
-        self.store(rows, fetches, &report)
+        let fetches = self.inner.fetch_rows(self.row.position, fetches)?;
+        self.store(&rows, &fetches, &report)
     }
 
     /// Writes rows in a transaction of their own.
@@ -316,14 +306,48 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn fetch_rows(&self, fetches: Vec<(u32, u16, Fetch)>) -> Result<Vec<FetchRow>, VaultError> {
+    fn store(&self, rows: &[RecordRow], fetches: &[FetchRow], report: &Report) -> Result<(), VaultError> {
+        let mut catalogue = locked(&self.inner.catalogue);
+        catalogue
+            .transaction(|catalogue| store_normalized(catalogue, self.row.position, rows, fetches, report))?;
+        drop(catalogue);
+        failpoint::hit("normalized-catalogue");
+        Ok(())
+    }
+}
+
+/// Writes what was understood of a capture into the catalogue.
+pub fn store_normalized(
+    catalogue: &mut Catalogue,
+    capture: Position,
+    rows: &[RecordRow],
+    fetches: &[FetchRow],
+    report: &Report,
+) -> Result<(), StoreError> {
+    for row in rows {
+        catalogue.insert_record(row)?;
+    }
+    for fetch in fetches {
+        catalogue.note_fetch(fetch)?;
+        for outside in catalogue.outside_of(fetch.id)? {
+            catalogue.set_fetch(fetch.id, outside.file, outside.received_at, true)?;
+        }
+    }
+    let report = serde_json::to_string(report).unwrap_or_default();
+    catalogue.set_capture(capture, CaptureState::Normalized, Some(&report))
+}
+
+impl Inner {
+    /// Rows of the files that messages of a capture name: ordinal, place among its files, file.
+    pub fn fetch_rows(
+        &self,
+        capture: Position,
+        fetches: Vec<(u32, u16, Fetch)>,
+    ) -> Result<Vec<FetchRow>, VaultError> {
         let seal = |(ordinal, file, fetch): (u32, u16, Fetch)| {
-            let id = MessageId {
-                capture: self.row.position,
-                ordinal,
-            };
+            let id = MessageId { capture, ordinal };
             let json = serde_json::to_vec(&fetch).unwrap_or_default();
-            let sealed = self.inner.seal_fetch(id, file, &json)?;
+            let sealed = self.seal_fetch(id, file, &json)?;
             Ok(FetchRow {
                 id,
                 file,
@@ -334,26 +358,6 @@ impl Work<'_> {
             })
         };
         fetches.into_iter().map(seal).collect()
-    }
-
-    fn store(&self, rows: Vec<RecordRow>, fetches: Vec<FetchRow>, report: &Report) -> Result<(), VaultError> {
-        let report = serde_json::to_string(report).unwrap_or_default();
-        let mut catalogue = locked(&self.inner.catalogue);
-        catalogue.transaction(|catalogue| {
-            for row in &rows {
-                catalogue.insert_record(row)?;
-            }
-            for fetch in &fetches {
-                catalogue.note_fetch(fetch)?;
-                for outside in catalogue.outside_of(fetch.id)? {
-                    catalogue.set_fetch(fetch.id, outside.file, outside.received_at, true)?;
-                }
-            }
-            catalogue.set_capture(self.row.position, CaptureState::Normalized, Some(&report))
-        })?;
-        drop(catalogue);
-        failpoint::hit("normalized-catalogue");
-        Ok(())
     }
 }
 

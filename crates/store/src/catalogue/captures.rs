@@ -112,7 +112,7 @@ impl Catalogue {
     /// [`StoreError::Catalogue`].
     pub fn captures_to_normalize(&self, limit: u32) -> Result<Vec<CaptureRow>, StoreError> {
         let sql = format!(
-            "SELECT {} FROM capture WHERE state = 1 ORDER BY position LIMIT $1",
+            "SELECT {} FROM capture WHERE state = 1 AND state <> 2 ORDER BY position LIMIT $1",
             rows::CAPTURE
         );
         let mut statement = self.db.prepare_cached(&sql)?;
@@ -143,7 +143,7 @@ impl Catalogue {
     /// # Errors
     /// [`StoreError::Catalogue`].
     pub fn count_to_normalize(&self) -> Result<u64, StoreError> {
-        self.count("SELECT COUNT(*) FROM capture WHERE state = 1")
+        self.count("SELECT COUNT(*) FROM capture WHERE state = 1 AND state <> 2")
     }
 
     /// How many captures no key opens.
@@ -151,7 +151,7 @@ impl Catalogue {
     /// # Errors
     /// [`StoreError::Catalogue`].
     pub fn count_unreadable(&self) -> Result<u64, StoreError> {
-        self.count("SELECT COUNT(*) FROM capture WHERE state = 3")
+        self.count("SELECT COUNT(*) FROM capture WHERE state = 3 AND state <> 2")
     }
 
     /// Sets what became of a capture.

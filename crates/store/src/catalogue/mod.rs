@@ -51,6 +51,8 @@ impl Catalogue {
         db.pragma_update(None, "wal_autocheckpoint", 16_384)?;
         db.pragma_update(None, "journal_size_limit", 128 << 20)?;
         db.pragma_update(None, "secure_delete", "ON")?;
+        // More than there are texts: a round of the follower uses most of them, and parsing costs more than running.
+        db.set_prepared_statement_cache_capacity(128);
         db.execute_batch(SCHEMA)?;
         let mut catalogue = Catalogue { db };
         let version = catalogue.mark("version")?;

@@ -13,10 +13,12 @@ impl Catalogue {
     /// # Errors
     /// [`StoreError::Catalogue`].
     pub fn clear_records(&mut self, capture: Position) -> Result<(), StoreError> {
-        self.db
-            .execute("DELETE FROM record WHERE capture = $1", [number(capture.0)])?;
-        self.db
-            .execute("DELETE FROM fetch WHERE capture = $1", [number(capture.0)])?;
+        for sql in [
+            "DELETE FROM record WHERE capture = $1",
+            "DELETE FROM fetch WHERE capture = $1",
+        ] {
+            self.db.prepare_cached(sql)?.execute([number(capture.0)])?;
+        }
         Ok(())
     }
 

@@ -120,6 +120,8 @@ struct Shared {
     moved: Condvar,
     signed: Mutex<Option<Signed>>,
     signed_anew: Condvar,
+    /// The group that an entry was read from last.
+    last_read: Mutex<Option<Arc<read::Group>>>,
 }
 
 /// An open ledger. Dropping it closes it: what waits is written, a checkpoint is signed.
@@ -175,6 +177,7 @@ impl Ledger {
             moved: Condvar::new(),
             signed: Mutex::new(log.signed()),
             signed_anew: Condvar::new(),
+            last_read: Mutex::new(None),
         });
         // Bounded: when hashing falls behind, the committer waits and callers with it, rather than memory growing.
         let (to_integrator, from_committer) = std::sync::mpsc::sync_channel(64);

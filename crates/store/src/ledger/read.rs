@@ -9,7 +9,7 @@ use model::Position;
 use model::entry::Header;
 use seal::group::{HEAD_BYTES, HeadKind, RawEntry};
 
-use super::{Ledger, Shared};
+use super::{Ledger, Shared, locked};
 use crate::folder::StoreError;
 
 /// An entry as it stands in the ledger.
@@ -69,6 +69,10 @@ impl Group {
             StoreError::damaged(format!("group at position {}", self.first), problem.to_string())
         })?;
         Ok((0..).map(|n| self.first.plus(n)).zip(raw).collect())
+    }
+
+    fn holds(&self, position: Position) -> bool {
+        self.first <= position && position < self.first.plus(u64::from(self.count))
     }
 
     /// Bytes of its payload.
@@ -252,11 +256,23 @@ impl Ledger {
         if position >= self.head() {
             return Ok(None);
         }
-        let Some(group) = self.scan(position).next_group()? else {
+        let Some(group) = self.group_of(position)? else {
             return Ok(None);
         };
         let entries = group.entries()?;
         let found = entries.iter().find(|(at, _)| *at == position);
         found.map(|(at, raw)| StoredEntry::from_raw(raw, *at)).transpose()
+    }
+
+    /// The group that holds an entry. The last one read is remembered: entries are mostly asked for in order, and a
+    /// group under load holds hundreds.
+    fn group_of(&self, position: Position) -> Result<Option<Arc<Group>>, StoreError> {
+        let last = locked(&self.shared.last_read).clone();
+        if let Some(group) = last.filter(|group| group.holds(position)) {
+            return Ok(Some(group));
+        }
+        let group = self.scan(position).next_group()?.map(Arc::new);
+        locked(&self.shared.last_read).clone_from(&group);
+        Ok(group)
     }
 }
