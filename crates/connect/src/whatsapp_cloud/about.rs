@@ -21,11 +21,16 @@ pub(super) const ABOUT: About = About {
          changes of the address book.",
         "What users want to receive (marketing stopped or resumed), changes of numbers and ids.",
         "Changes of the account, its numbers and its templates, the end of sharing included.",
+        "What the vendor notices beside messages: purchases and leads after an advertisement, clicks on links of \
+         marketing messages.",
+        "Parts of deliveries as gateways pass them on: a list of bodies, a change or a `value` alone, a body inside \
+         another object; and bodies of the on-premises API, which ended in 2025.",
         "Details of every record: `account_id`, `business_phone`, `phone_number_id` (which of the company's numbers), \
          and under `other` every field not known here.",
         "Details of messages: `type` (the vendor's word), `to`, `voice`, `animated`, `location`, `contacts`, \
          `interactive` (with `answers` of a form), `button`, `order`, `template`, `system_type`, `unsupported_type`, \
-         `frequently_forwarded`, `referred_product`, `referral`, `identity`, `errors`, `context`, `history_status`.",
+         `frequently_forwarded`, `referred_product`, `referral`, `identity`, `errors`, `context`, `history_status`, \
+         `recipient_type`, `origin`, `contact_card` (what the sender's card says besides name and ids).",
         "Details of events: `edited_type` and `context` of an edit; `conversation`, `pricing`, `errors`, \
          `biz_opaque_callback_data`, `recipient_type`, `recipient_identity_key_hash`, `type`, `payment` of a status; `phase`, `chunk_order`, `progress`, \
          `errors` of a history; `new_ids`, `identity`, `detail` of a changed identity; `category`, `detail` of a \
@@ -95,11 +100,12 @@ const PROBLEMS: &[(&str, &str)] = &[
     ),
     (
         "not-a-delivery",
-        "A JSON value is not a webhook body; it was not read.",
+        "A JSON value is neither a webhook body nor a known part of one; it was not read.",
     ),
     (
         "unknown-object",
-        "The delivery does not say `whatsapp_business_account`; it was read all the same.",
+        "The delivery does not say `whatsapp_business_account`, or lies inside something else; it was read all the \
+         same.",
     ),
     (
         "unknown-webhook-field",
@@ -164,12 +170,13 @@ const PROBLEMS: &[(&str, &str)] = &[
     ),
     (
         "wrong-type",
-        "A field or element is of another JSON type than documented.",
+        "A field or element is of another JSON type than documented. An object in the place of a list was read as \
+         the one element of it.",
     ),
     ("bad-text", "A text holds half a surrogate pair."),
     (
         "bad-timestamp",
-        "A time is missing, unreadable, or outside 2009 to 2099.",
+        "A time is missing, unreadable, or outside 2009 to 2099; or it is in milliseconds, and was read as such.",
     ),
     (
         "bad-hash",
@@ -178,6 +185,10 @@ const PROBLEMS: &[(&str, &str)] = &[
     (
         "bad-form",
         "A form's answers are not readable JSON; the text is kept.",
+    ),
+    (
+        "nothing-inside",
+        "A body, entry, change or thread of a history holds nothing.",
     ),
     (
         "missing-type",
@@ -198,7 +209,10 @@ const PROBLEMS: &[(&str, &str)] = &[
         "missing-thread-id",
         "A thread of a history does not say with whom it was.",
     ),
-    ("missing-media-id", "A file comes without an id to fetch it by."),
+    (
+        "missing-media-id",
+        "A file comes with neither an id nor an address to fetch it by.",
+    ),
     ("missing-status", "A status has no status word."),
     (
         "missing-field",

@@ -18,7 +18,6 @@ const GOVERNANCE: &[&str] = &[
     "account_review_update",
     "account_settings_update",
     "account_update",
-    "automatic_events",
     "business_capability_update",
     "business_status_update",
     "business_username_update",
@@ -45,6 +44,11 @@ const WORDS: &[&str] = &[
     "new_quality_score",
 ];
 
+/// Whether a webhook field is about the account.
+pub(super) fn is_governance(field: &str) -> bool {
+    GOVERNANCE.contains(&field)
+}
+
 /// Words after which nothing more will come.
 const ENDS: &[&str] = &[
     "PARTNER_REMOVED",
@@ -60,7 +64,7 @@ pub(super) fn change<'a>(
     object: &Object<'a>,
     raw: &'a RawValue,
 ) -> io::Result<()> {
-    let governance = GOVERNANCE.contains(&&*scope.field);
+    let governance = is_governance(&scope.field);
     if !governance {
         walk.problem(
             "unknown-webhook-field",
@@ -68,12 +72,20 @@ pub(super) fn change<'a>(
             raw,
         )?;
     }
-    let mut state = None;
-    for name in WORDS {
-        if state.is_none() && object.get(name).is_some_and(|word| word.get().starts_with('"')) {
-            state = walk.text(object, name)?;
-        }
+    let mut state = word(walk, object)?;
+    if let (None, true, Some(alert)) = (
+        &state,
+        governance,
+        object.get("alert_info").and_then(Object::read),
+    ) {
+        state = word(walk, &alert)?;
     }
+    // Its own time, where it has one, else that of the delivery.
+    let own = if object.has("timestamp") {
+        walk.instant(object, "timestamp")?
+    } else {
+        None
+    };
     let mut details = scope.details();
     details.put_text("field", Some(&*scope.field).filter(|name| !name.is_empty()));
     if state.as_deref().is_some_and(|word| ENDS.contains(&word)) {
@@ -81,7 +93,7 @@ pub(super) fn change<'a>(
     }
     walk.show(&mut details, "value", raw)?;
     let event = Event {
-        occurred_at: scope.delivered,
+        occurred_at: own.or(scope.delivered),
         state,
         details: details.finish(),
         ..bare(if governance {
@@ -89,6 +101,56 @@ pub(super) fn change<'a>(
         } else {
             EventKind::Other
         })
+    };
+    walk.event(walk.span(raw), event)
+}
+
+/// Keeps what a change holds when it is no object.
+pub(super) fn plain<'a>(walk: &mut Walk<'a, '_>, scope: &Scope<'a>, raw: &'a RawValue) -> io::Result<()> {
+    let mut details = scope.details();
+    details.put_text("field", Some(&*scope.field).filter(|name| !name.is_empty()));
+    walk.show(&mut details, "value", raw)?;
+    let event = Event {
+        occurred_at: scope.delivered,
+        details: details.finish(),
+        ..bare(EventKind::Other)
+    };
+    walk.event(walk.span(raw), event)
+}
+
+fn word<'a>(walk: &mut Walk<'a, '_>, object: &Object<'a>) -> io::Result<Option<Cow<'a, str>>> {
+    let text = |name: &&&str| object.get(name).is_some_and(|word| word.get().starts_with('"'));
+    WORDS
+        .iter()
+        .find(text)
+        .map_or(Ok(None), |name| walk.text(object, name))
+}
+
+/// Fields of something that happened beside a message.
+const HAPPENED: &[&str] = &["id", "timestamp", "event_name", "action_type"];
+
+/// Reads what the vendor noticed beside the messages: a purchase or a lead in a conversation, a click on a link.
+pub(super) fn noticed<'a>(walk: &mut Walk<'a, '_>, scope: &Scope<'a>, raw: &'a RawValue) -> io::Result<()> {
+    let Some(object) = walk.object(raw)? else {
+        return walk.lost("wrong-type", "something noticed is not an object", raw);
+    };
+    let state = match walk.text(&object, "event_name")? {
+        None => walk.text(&object, "action_type")?,
+        name => name,
+    };
+    let person = people::named(walk, &object, WHO)?;
+    let mut details = scope.details();
+    let person = scope.cards.told(walk, person, &mut details)?;
+    details.put_text("field", Some(&*scope.field).filter(|name| !name.is_empty()));
+    walk.show_rest(&mut details, &object, &[HAPPENED, WHO].concat())?;
+    let event = Event {
+        target: walk.content(&object, "id")?,
+        conversation: people::direct(&person),
+        actor: people::someone(person),
+        occurred_at: walk.instant(&object, "timestamp")?,
+        state,
+        details: details.finish(),
+        ..bare(EventKind::Other)
     };
     walk.event(walk.span(raw), event)
 }
@@ -127,8 +189,9 @@ pub(super) fn preference<'a>(
     let Some(object) = walk.object(raw)? else {
         return walk.lost("wrong-type", "a preference is not an object", raw);
     };
-    let person = scope.cards.complete(people::named(walk, &object, WHO)?);
+    let person = people::named(walk, &object, WHO)?;
     let mut details = scope.details();
+    let person = scope.cards.told(walk, person, &mut details)?;
     for name in ["category", "detail"] {
         walk.show_field(&mut details, &object, name)?;
     }
@@ -167,7 +230,7 @@ pub(super) fn new_id<'a>(walk: &mut Walk<'a, '_>, scope: &Scope<'a>, raw: &'a Ra
     }
     walk.show_field(&mut details, &object, "detail")?;
     walk.show_unknown(&mut details, &object, "new id", &[WHO, &["detail", "timestamp"]])?;
-    let person = scope.cards.complete(person);
+    let person = scope.cards.told(walk, person, &mut details)?;
     let event = Event {
         conversation: people::direct(&person),
         actor: people::someone(person),

@@ -1,16 +1,20 @@
 //! What a message says, by its type.
 
+use std::borrow::Cow;
 use std::io;
 
 use model::Content;
 use model::record::{Attachment, AttachmentState, ContentKind};
 use serde_json::value::RawValue;
 
-use super::json::{self, Object};
+use super::json::{self, Elements, Object};
 use super::media;
 use super::messages::left_out;
 use super::walk::{Shown, Walk};
 use crate::Fetch;
+
+/// Names of cards in one message; the vendor allows 257.
+const MAX_NAMES: usize = 1_024;
 
 /// What a message says.
 pub(super) struct Said<'a> {
@@ -57,7 +61,10 @@ pub(super) fn read<'a>(
         "contacts" => {
             expect_body(walk, kind, object, raw)?;
             walk.show_field(details, object, kind)?;
-            return Ok(Said::of(ContentKind::Contact));
+            return Ok(Said {
+                text: names(walk, object, kind)?,
+                ..Said::of(ContentKind::Contact)
+            });
         }
         _ => {}
     }
@@ -93,6 +100,17 @@ pub(super) fn read<'a>(
             Ok(Said { content, ..said })
         }
         "interactive" => interactive(walk, &body, details),
+        "location" => {
+            let parts = [walk.text(&body, "name")?, walk.text(&body, "address")?];
+            let text = lines(parts.into_iter().flatten());
+            let mut rest = Shown::default();
+            walk.show_rest(&mut rest, &body, &[])?;
+            details.put_map(kind, rest);
+            Ok(Said {
+                text,
+                ..Said::of(content)
+            })
+        }
         _ => {
             let mut rest = Shown::default();
             walk.show_rest(&mut rest, &body, &[])?;
@@ -107,7 +125,7 @@ fn content_of(kind: &str) -> ContentKind {
         "text" => ContentKind::Text,
         "image" => ContentKind::Image,
         "video" => ContentKind::Video,
-        "audio" => ContentKind::Audio,
+        "audio" | "voice" => ContentKind::Audio,
         "document" => ContentKind::Document,
         "sticker" => ContentKind::Sticker,
         "location" => ContentKind::Location,
@@ -155,6 +173,43 @@ fn plain<'a>(
     })
 }
 
+/// Texts that stand apart, a line each.
+fn lines<'a>(texts: impl Iterator<Item = Cow<'a, str>>) -> Option<Content<'a>> {
+    let mut lines: Option<Cow<'a, str>> = None;
+    for text in texts {
+        lines = Some(match lines {
+            None => text,
+            Some(before) => Cow::Owned(format!("{before}\n{text}")),
+        });
+    }
+    lines.map(Content::new)
+}
+
+/// The names on contact cards that were sent, a line each; where a card has none, its first number.
+fn names<'a>(walk: &mut Walk<'a, '_>, object: &Object<'a>, kind: &str) -> io::Result<Option<Content<'a>>> {
+    let mut names = Vec::new();
+    let cards = object
+        .get(kind)
+        .and_then(|list| Elements::of(list).or_else(|| Elements::alone(list)));
+    for card in cards.into_iter().flatten().take(MAX_NAMES) {
+        let Some(card) = Object::read(card) else { continue };
+        let mut name = match walk.object_in(&card, "name")? {
+            Some(parts) => match walk.text(&parts, "formatted_name")? {
+                None => walk.text(&parts, "first_name")?,
+                name => name,
+            },
+            None => None,
+        };
+        if name.is_none() {
+            let phones = card.get("phones").and_then(Elements::of);
+            let first = phones.and_then(|mut phones| phones.next()).and_then(Object::read);
+            name = first.map_or(Ok(None), |phone| walk.text(&phone, "phone"))?;
+        }
+        names.extend(name);
+    }
+    Ok(lines(names.into_iter()))
+}
+
 /// Something the vendor could not or would not pass on, with its reason.
 fn bodiless<'a>(
     walk: &mut Walk<'a, '_>,
@@ -176,7 +231,8 @@ fn bodiless<'a>(
     Ok(said)
 }
 
-const FILES: &[&str] = &["image", "video", "audio", "document", "sticker"];
+/// `voice` is what the on-premises API called a voice message.
+const FILES: &[&str] = &["image", "video", "audio", "voice", "document", "sticker"];
 const FILE: &[&str] = &[
     "id",
     "mime_type",
@@ -186,6 +242,8 @@ const FILE: &[&str] = &[
     "url",
     "file_size",
 ];
+/// Where the sender has it, and where the on-premises server kept it.
+const WHERE: &[&str] = &["link", "file"];
 /// Flags of files that are shown as they are.
 const FLAGS: &[&str] = &["voice", "animated"];
 
@@ -202,9 +260,19 @@ fn file<'a>(
             details.put(name, flag);
         }
     }
+    // `voice` is a flag in the details, and so no place for the rest of a body.
+    let place = if kind == "voice" {
+        details.put("voice", true);
+        "audio"
+    } else {
+        kind
+    };
     let mut rest = Shown::default();
-    walk.show_unknown(&mut rest, body, "file", &[FILE, FLAGS])?;
-    details.put_map(kind, rest);
+    for name in WHERE {
+        walk.show_field(&mut rest, body, name)?;
+    }
+    walk.show_unknown(&mut rest, body, "file", &[FILE, FLAGS, WHERE])?;
+    details.put_map(place, rest);
     let (attachment, fetch) = media::attachment(walk, body, raw)?;
     if attachment.state != AttachmentState::Pending {
         walk.report.media_missing += 1;

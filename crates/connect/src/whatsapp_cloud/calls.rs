@@ -49,8 +49,10 @@ pub(super) fn call<'a>(walk: &mut Walk<'a, '_>, scope: &Scope<'a>, raw: &'a RawV
             raw,
         )?;
     }
-    let from = scope.cards.complete(people::named(walk, &object, FROM)?);
-    let to = scope.cards.complete(people::named(walk, &object, TO)?);
+    let from = people::named(walk, &object, FROM)?;
+    let from = scope.cards.told(walk, from, &mut details)?;
+    let to = people::named(walk, &object, TO)?;
+    let to = scope.cards.told(walk, to, &mut details)?;
     let direction = walk.text(&object, "direction")?;
     let outgoing = scope.is_business(&from) || direction.as_deref() == Some("BUSINESS_INITIATED");
     let conversation = people::direct(if outgoing { &to } else { &from });

@@ -212,9 +212,9 @@ fn allowed(url: &str, settings: &Settings) -> bool {
 }
 
 /// Scheme and authority in lower case. Anything that two readers could understand differently is none: a user
-/// name, a backslash, a blank, a character outside ASCII.
+/// name, an escape, a backslash, a blank, a character outside ASCII.
 fn origin(url: &str) -> Option<(String, String)> {
-    let odd = |b: u8| !b.is_ascii_graphic() || b"\\@<>\"^`{|}".contains(&b);
+    let odd = |b: u8| !b.is_ascii_alphanumeric() && !b"-.:[]".contains(&b);
     let (scheme, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
     if !url.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') || authority.bytes().any(odd) {

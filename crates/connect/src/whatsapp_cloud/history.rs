@@ -110,12 +110,13 @@ fn thread<'a>(walk: &mut Walk<'a, '_>, scope: &Scope<'a>, raw: &'a RawValue) -> 
         })?;
     }
     let origin = Origin::Thread(other);
+    let before = walk.given();
     for list in object.all("messages") {
         for element in walk.elements(list)?.into_iter().flatten() {
             messages::message(walk, scope, &origin, element)?;
         }
     }
-    Ok(())
+    walk.unless_given(before, "a thread holds no message", raw)
 }
 
 const CONTACT_IDS: &[&str] = &["phone_number", "wa_id", "user_id", "parent_user_id"];

@@ -54,6 +54,11 @@ impl<'a> Object<'a> {
             .map(|field| field.value)
     }
 
+    /// Whether a field is there and not `null`.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
     /// All fields.
     pub(super) fn fields(&self) -> &[Field<'a>] {
         &self.fields
@@ -158,6 +163,11 @@ impl<'a> Elements<'a> {
     /// The elements of `raw`, or nothing when it is no list.
     pub(super) fn of(raw: &'a RawValue) -> Option<Self> {
         raw.get().strip_prefix('[').map(|rest| Elements { rest })
+    }
+
+    /// An object in the place of a list, as the one element of it.
+    pub(super) fn alone(raw: &'a RawValue) -> Option<Self> {
+        raw.get().starts_with('{').then(|| Elements { rest: raw.get() })
     }
 }
 

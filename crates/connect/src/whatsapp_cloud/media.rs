@@ -21,7 +21,11 @@ pub(super) fn attachment<'a>(
     raw: &'a RawValue,
 ) -> io::Result<(Attachment<'a>, Option<Fetch>)> {
     let media_id = walk.content(body, "id")?;
-    let url = walk.content(body, "url")?;
+    let url = match walk.content(body, "url")? {
+        // What is sent by an address, and what the on-premises API received, has it here.
+        None => walk.content(body, "link")?,
+        url => url,
+    };
     let media_type = walk.text(body, "mime_type")?;
     let declared = walk.text(body, "sha256")?;
     let sha256 = declared.as_deref().and_then(hash);
@@ -32,7 +36,7 @@ pub(super) fn attachment<'a>(
             place,
         )?;
     }
-    if media_id.is_none() {
+    if media_id.is_none() && url.is_none() {
         walk.problem(
             "missing-media-id",
             "a file comes without the id to fetch it by",

@@ -51,7 +51,11 @@ const KNOWN: &[&str] = &[
     "errors",
     "history_context",
     "recipient_type",
+    "origin",
 ];
+
+/// Of a context, shown as they are.
+const CONTEXT: &[&str] = &["type", "group_id", "mentions"];
 
 /// Kinds that the vendor documents; each has its body in a field of the same name.
 const KINDS: &[&str] = &[
@@ -59,6 +63,7 @@ const KINDS: &[&str] = &[
     "image",
     "video",
     "audio",
+    "voice",
     "document",
     "sticker",
     "location",
@@ -134,8 +139,16 @@ fn head<'a>(
             raw,
         )?;
     }
-    for name in ["referral", "identity", "errors"] {
+    for name in ["referral", "identity", "errors", "recipient_type", "origin"] {
         walk.show_field(&mut details, object, name)?;
+    }
+    let with = if direction == Direction::Out {
+        &other
+    } else {
+        &sender
+    };
+    if let Some(card) = scope.cards.of(with) {
+        card.show_more(walk, &mut details)?;
     }
     if let Some(context) = walk.object_in(object, "history_context")? {
         let status = walk
@@ -302,7 +315,10 @@ fn context<'a>(
     let sender = people::someone(people::named(walk, &context, FROM)?);
     let known: &[&str] = &["id", "forwarded", "frequently_forwarded", "referred_product"];
     let mut rest = Shown::default();
-    walk.show_unknown(&mut rest, &context, "context", &[known, FROM])?;
+    for name in CONTEXT {
+        walk.show_field(&mut rest, &context, name)?;
+    }
+    walk.show_unknown(&mut rest, &context, "context", &[known, FROM, CONTEXT])?;
     details.put_map("context", rest);
     let quotes = platform_id.is_some() || sender.is_some();
     Ok((

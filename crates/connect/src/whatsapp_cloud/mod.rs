@@ -14,6 +14,7 @@ mod json;
 mod media;
 mod messages;
 mod people;
+mod shape;
 mod signature;
 mod statuses;
 mod system;
@@ -47,7 +48,7 @@ impl Connector for WhatsappCloud {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn about(&self) -> &'static About {
@@ -94,17 +95,25 @@ impl Connector for WhatsappCloud {
         let wrong = |found| {
             Err(NotRecognized::Wrong {
                 found,
-                expected: "a webhook body: a JSON object with `object` and `entry`",
+                expected: "a webhook body: a JSON object with `object` and `entry`, or a part of one",
             })
         };
         let text = String::from_utf8_lossy(&start);
         let text = text.trim_start_matches(BOM).trim_ascii_start();
-        // The dashboard's test button sends a change without the entry around it.
-        let change = text.contains("\"field\"") && text.contains("\"messaging_product\"");
+        // What is cut off, broken or unusual at its beginning is known by a word of the vendor's.
+        let named = ["\"entry\"", "\"messaging_product\""]
+            .iter()
+            .any(|word| text.contains(word));
+        let first = || {
+            serde_json::Deserializer::from_str(text)
+                .into_iter::<&RawValue>()
+                .next()
+        };
+        let known = || matches!(first(), Some(Ok(raw)) if shape::is_known(raw));
         match text.bytes().next() {
             None => wrong("the file is empty"),
-            Some(b'{' | b'[') if change || text.contains("\"entry\"") => Ok(()),
-            Some(b'{' | b'[') => wrong("the file is JSON without `entry`"),
+            Some(b'{' | b'[') if named || known() => Ok(()),
+            Some(b'{' | b'[') => wrong("the file is JSON without `entry`, and no part of a delivery"),
             Some(b'P') if start.starts_with(b"PK\x03\x04") => wrong("the file is a zip archive"),
             Some(_) => wrong("the file is not JSON"),
         }

@@ -1,6 +1,7 @@
 //! Who is who: ids told apart by their form, names found by id, conversations named after the other side.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
 
@@ -41,7 +42,9 @@ pub(super) fn identifier<'a>(value: Cow<'a, str>) -> Option<Identifier<'a>> {
 pub(super) fn phone(value: &str) -> Option<Cow<'_, str>> {
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
     let plain = value.bytes().all(|b| b.is_ascii_digit() || b"+ -()".contains(&b));
-    if !plain || !(5..=15).contains(&digits) {
+    // Short codes have three digits or more; with signs between them a value that short is something else.
+    let shortest = if digits == value.len() { 3 } else { 5 };
+    if !plain || !(shortest..=15).contains(&digits) {
         return None;
     }
     Some(if digits == value.len() {
@@ -127,18 +130,42 @@ pub(super) fn shown(ids: &[Identifier<'_>]) -> Value {
     ids.iter().map(one).collect()
 }
 
+/// One contact card, as it stands beside the messages.
+pub(super) struct Card<'a> {
+    pub(super) person: Participant<'a>,
+    pub(super) raw: &'a RawValue,
+    /// What it says besides name and ids.
+    more: Vec<(Cow<'a, str>, &'a RawValue)>,
+    /// Everything on it stands in some record.
+    told: Cell<bool>,
+}
+
+impl<'a> Card<'a> {
+    /// Puts what it says besides name and ids into details.
+    pub(super) fn show_more(&self, walk: &mut Walk<'a, '_>, details: &mut Shown) -> io::Result<()> {
+        let mut shown = Shown::default();
+        for (name, raw) in &self.more {
+            walk.show(&mut shown, name, raw)?;
+        }
+        details.put_map("contact_card", shown);
+        self.told.set(true);
+        Ok(())
+    }
+}
+
 /// The contact cards of one `value`, found by any id they hold.
 #[derive(Default)]
 pub(super) struct Cards<'a> {
-    people: Vec<Participant<'a>>,
+    cards: Vec<Card<'a>>,
     by_id: HashMap<Content<'a>, usize>,
 }
 
 impl<'a> Cards<'a> {
     /// Reads the cards without saying anything: [`card`] does when it comes to each in its order.
     pub(super) fn read(walk: &mut Walk<'a, '_>, raw: &'a RawValue, cards: &mut Cards<'a>) -> io::Result<()> {
-        for element in Elements::of(raw).into_iter().flatten() {
-            if cards.people.len() >= MAX_CARDS {
+        let elements = Elements::of(raw).or_else(|| Elements::alone(raw));
+        for element in elements.into_iter().flatten() {
+            if cards.cards.len() >= MAX_CARDS {
                 walk.problem(
                     "too-many-contacts",
                     "not all contact cards are used for names",
@@ -149,44 +176,88 @@ impl<'a> Cards<'a> {
             let Some(object) = Object::read(element) else {
                 continue;
             };
-            let Some(person) = someone(quiet_card(&object)) else {
-                continue;
-            };
+            let (person, more) = quiet_card(&object);
             for id in &person.ids {
-                cards.by_id.insert(id.value.clone(), cards.people.len());
+                cards.by_id.insert(id.value.clone(), cards.cards.len());
             }
-            cards.people.push(person);
+            cards.cards.push(Card {
+                person,
+                raw: element,
+                more,
+                told: Cell::new(false),
+            });
         }
         Ok(())
     }
 
     /// The same person with what their card adds: name, user name, further ids.
     pub(super) fn complete(&self, mut person: Participant<'a>) -> Participant<'a> {
-        let place = person.ids.iter().find_map(|id| self.by_id.get(&id.value));
-        if let Some(card) = place.and_then(|&place| self.people.get(place)) {
-            person.name = person.name.or_else(|| card.name.clone());
-            card.ids.iter().for_each(|id| add(&mut person, Some(id.clone())));
+        if let Some(card) = self.of(&person) {
+            if card.more.is_empty() {
+                card.told.set(true);
+            }
+            person.name = person.name.or_else(|| card.person.name.clone());
+            let ids = card.person.ids.iter();
+            ids.for_each(|id| add(&mut person, Some(id.clone())));
         }
         person
+    }
+
+    /// The same, with everything else on their card put into details.
+    pub(super) fn told(
+        &self,
+        walk: &mut Walk<'a, '_>,
+        person: Participant<'a>,
+        details: &mut Shown,
+    ) -> io::Result<Participant<'a>> {
+        let person = self.complete(person);
+        self.of(&person)
+            .map_or(Ok(()), |card| card.show_more(walk, details))?;
+        Ok(person)
+    }
+
+    /// The card of this person.
+    pub(super) fn of(&self, person: &Participant<'_>) -> Option<&Card<'a>> {
+        let place = person.ids.iter().find_map(|id| self.by_id.get(&id.value));
+        place.and_then(|&place| self.cards.get(place))
+    }
+
+    /// The cards that no record has told of.
+    pub(super) fn untold(&self) -> impl Iterator<Item = &Card<'a>> {
+        self.cards.iter().filter(|card| !card.told.get())
     }
 }
 
 const CARD_IDS: &[&str] = &["wa_id", "user_id", "parent_user_id"];
 
-fn quiet_card<'a>(object: &Object<'a>) -> Participant<'a> {
+const PROFILE: &[&str] = &["name", "username"];
+
+/// The person on a card, and what else it says.
+fn quiet_card<'a>(object: &Object<'a>) -> (Participant<'a>, Vec<(Cow<'a, str>, &'a RawValue)>) {
     let text = |object: &Object<'a>, name: &str| match object.get(name).map(super::json::text) {
         Some(super::json::Text::Whole(text)) if !text.is_empty() => Some(text),
         _ => None,
     };
     let mut person = Participant::default();
+    let mut more = rest(object, &[CARD_IDS, &["profile"]]);
     for name in CARD_IDS {
         add(&mut person, text(object, name).and_then(identifier));
     }
     if let Some(profile) = object.get("profile").and_then(Object::read) {
         person.name = text(&profile, "name").map(Content::new);
         add(&mut person, text(&profile, "username").map(username));
+        more.extend(rest(&profile, &[PROFILE]));
     }
-    person
+    (person, more)
+}
+
+/// The fields of an object that are in none of the lists, and hold something.
+fn rest<'a>(object: &Object<'a>, but: &[&[&str]]) -> Vec<(Cow<'a, str>, &'a RawValue)> {
+    let fields = object.fields().iter();
+    let rest = fields.filter(|field| !but.iter().any(|names| names.contains(&&*field.name)));
+    rest.filter(|field| field.value.get() != "null")
+        .map(|field| (field.name.clone(), field.value))
+        .collect()
 }
 
 /// A name the person chose, as it is written.
@@ -203,15 +274,13 @@ pub(super) fn card<'a>(walk: &mut Walk<'a, '_>, raw: &'a RawValue, alone: bool) 
         return walk.lost("wrong-type", "a contact card is not an object", raw);
     };
     let mut person = named(walk, &object, CARD_IDS)?;
-    let mut ignored = Shown::default();
     if let Some(profile) = walk.object_in(&object, "profile")? {
         person.name = walk.content(&profile, "name")?;
         add(&mut person, walk.text(&profile, "username")?.map(username));
-        let known: &[&str] = &["name", "username", "country_code"];
-        walk.show_unknown(&mut ignored, &profile, "profile", &[known])?;
+        walk.tell_all_unknown(&profile, "profile", &[PROFILE, &["country_code"]])?;
     }
     let known: &[&str] = &["profile", "identity_key_hash"];
-    walk.show_unknown(&mut ignored, &object, "contact", &[CARD_IDS, known])?;
+    walk.tell_all_unknown(&object, "contact", &[CARD_IDS, known])?;
     let conversation = if alone { direct(&person) } else { None };
     walk.belongs(raw, conversation.as_ref(), someone(person).as_ref())
 }

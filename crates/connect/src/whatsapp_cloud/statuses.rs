@@ -25,6 +25,8 @@ const PARTICIPANT: &[&str] = &[
     "recipient_participant_parent_user_id",
     "parent_recipient_participant_user_id",
 ];
+/// Ids of somebody who pays.
+const PAYER: &[&str] = &["from", "from_user_id", "from_parent_user_id"];
 const KNOWN: &[&str] = &["id", "status", "timestamp", "recipient_type", "group_id"];
 const SHOWN: &[&str] = &[
     "type",
@@ -63,7 +65,7 @@ pub(super) fn status<'a>(walk: &mut Walk<'a, '_>, scope: &Scope<'a>, raw: &'a Ra
         &mut details,
         &object,
         "status",
-        &[KNOWN, SHOWN, RECIPIENT, PARTICIPANT],
+        &[KNOWN, SHOWN, RECIPIENT, PARTICIPANT, PAYER],
     )?;
     let kind = match walk.text(&object, "type")?.as_deref() {
         None | Some("message") => EventKind::Status,
@@ -140,10 +142,19 @@ fn recipient<'a>(
             None => walk.text(object, "recipient_id")?,
         };
         details.put("recipient_type", "group");
-        let member = scope.cards.complete(people::named(walk, object, PARTICIPANT)?);
+        let member = people::named(walk, object, PARTICIPANT)?;
+        let member = scope.cards.told(walk, member, details)?;
         return Ok((people::someone(member), group.map(people::group)));
     }
-    let person = scope.cards.complete(people::named(walk, object, RECIPIENT)?);
+    let mut person = people::named(walk, object, RECIPIENT)?;
+    if person.ids.is_empty() {
+        // The on-premises API names the recipient inside the message, a payment who pays.
+        person = match walk.object_in(object, "message")? {
+            Some(message) => people::named(walk, &message, RECIPIENT)?,
+            None => people::named(walk, object, PAYER)?,
+        };
+    }
+    let person = scope.cards.told(walk, person, details)?;
     let conversation = people::direct(&person);
     Ok((people::someone(person), conversation))
 }

@@ -80,6 +80,24 @@ impl<'a, 's> Walk<'a, 's> {
         self.sink.record(span, &Record::Event(event))
     }
 
+    /// How many records were given so far.
+    pub(super) fn given(&self) -> u64 {
+        self.report.messages + self.report.events + self.report.problems
+    }
+
+    /// Says that nothing came of a part of a delivery, when nothing was given since there were `before` records.
+    pub(super) fn unless_given(
+        &mut self,
+        before: u64,
+        detail: &'static str,
+        raw: &RawValue,
+    ) -> io::Result<()> {
+        if self.given() == before {
+            self.problem("nothing-inside", detail, raw)?;
+        }
+        Ok(())
+    }
+
     fn met(&mut self, instant: Option<Timestamp>) {
         let Some(instant) = instant else { return };
         self.report.first_at = Some(self.report.first_at.map_or(instant, |first| first.min(instant)));
@@ -181,13 +199,19 @@ impl<'a, 's> Walk<'a, 's> {
         Ok(object)
     }
 
-    /// The elements of a list; a problem and nothing when it is none.
+    /// The elements of a list. An object in its place is its one element, with a problem; anything else is a problem
+    /// and nothing.
     pub(super) fn elements(&mut self, raw: &'a RawValue) -> io::Result<Option<Elements<'a>>> {
-        let elements = Elements::of(raw);
-        if elements.is_none() && raw.get() != "null" {
+        if let Some(elements) = Elements::of(raw) {
+            return Ok(Some(elements));
+        }
+        let alone = Elements::alone(raw);
+        if alone.is_some() {
+            self.problem("wrong-type", "an object stands in the place of a list", raw)?;
+        } else if raw.get() != "null" {
             self.lost("wrong-type", "a field holds something other than a list", raw)?;
         }
-        Ok(elements)
+        Ok(alone)
     }
 
     /// The text in a field. Empty counts as absent; a number is taken as it is written, with a problem.
@@ -219,7 +243,7 @@ impl<'a, 's> Walk<'a, 's> {
         Ok(self.text(object, name)?.map(Content::new))
     }
 
-    /// The truth of a field; anything but `true` and `false` is a problem.
+    /// The truth of a field; anything but `true` and `false` is a problem, even where it can be read.
     pub(super) fn flag(&mut self, object: &Object<'a>, name: &str) -> io::Result<Option<bool>> {
         let Some(raw) = object.get(name) else {
             return Ok(None);
@@ -233,12 +257,17 @@ impl<'a, 's> Walk<'a, 's> {
                     "a field holds something other than true or false",
                     raw,
                 )?;
-                Ok(None)
+                Ok(match raw.get() {
+                    "\"true\"" => Some(true),
+                    "\"false\"" => Some(false),
+                    _ => None,
+                })
             }
         }
     }
 
-    /// Seconds since 1970, as text or as a number.
+    /// Seconds since 1970, as text or as a number. Milliseconds, which some gateways make of them, lie a thousandfold
+    /// apart and cannot be mistaken for seconds: they are read, with a problem.
     pub(super) fn instant(&mut self, object: &Object<'a>, name: &str) -> io::Result<Option<Timestamp>> {
         let Some(raw) = object.get(name) else {
             return Ok(None);
@@ -247,18 +276,17 @@ impl<'a, 's> Walk<'a, 's> {
             Text::Whole(text) => text,
             Text::Repaired(_) | Text::Not => Cow::Borrowed(raw.get()),
         };
-        let seconds = digits
-            .parse::<i64>()
-            .ok()
-            .filter(|s| (EARLIEST..LATEST).contains(s));
-        if seconds.is_none() {
-            self.problem(
-                "bad-timestamp",
-                "a time is not a plausible number of seconds since 1970",
-                raw,
-            )?;
+        let number = digits.parse::<i64>().ok();
+        if let Some(seconds) = number.filter(|n| (EARLIEST..LATEST).contains(n)) {
+            return Ok(Some(Timestamp::from_seconds(seconds)));
         }
-        Ok(seconds.map(Timestamp::from_seconds))
+        let millis = number.filter(|n| (EARLIEST * 1_000..LATEST * 1_000).contains(n));
+        let detail = match millis {
+            Some(_) => "a time is in milliseconds, not in seconds; it was read as such",
+            None => "a time is not a plausible number of seconds since 1970",
+        };
+        self.problem("bad-timestamp", detail, raw)?;
+        Ok(millis.map(|millis| Timestamp::from_micros(millis * 1_000)))
     }
 
     /// Puts a value into details under a name.
@@ -321,14 +349,28 @@ impl<'a, 's> Walk<'a, 's> {
         known: &[&[&str]],
     ) -> io::Result<()> {
         let mut other = Shown::default();
+        self.tell_all_unknown(object, whose, known)?;
         for field in object.fields() {
-            if known.iter().any(|names| names.contains(&&*field.name)) {
-                continue;
+            if !known.iter().any(|names| names.contains(&&*field.name)) {
+                self.show(&mut other, &field.name, field.value)?;
             }
-            self.tell_unknown(whose, &field.name, field.value)?;
-            self.show(&mut other, &field.name, field.value)?;
         }
         details.put_map("other", other);
+        Ok(())
+    }
+
+    /// Says that fields are in none of the lists, once a capture and name; they are shown elsewhere.
+    pub(super) fn tell_all_unknown(
+        &mut self,
+        object: &Object<'a>,
+        whose: &'static str,
+        known: &[&[&str]],
+    ) -> io::Result<()> {
+        for field in object.fields() {
+            if !known.iter().any(|names| names.contains(&&*field.name)) {
+                self.tell_unknown(whose, &field.name, field.value)?;
+            }
+        }
         Ok(())
     }
 

@@ -139,6 +139,40 @@ fn an_edit_nested_a_million_deep_is_reported() {
     }
 }
 
+#[test]
+fn deliveries_inside_one_another_without_end_are_reported() {
+    for (open, close) in [
+        (r#"{"entry":[{"changes":[{"field":"f","value":{"w":"#, "}}]}]}"),
+        (r#"{"w":{"field":"f","value":"#, "}}"),
+        (r#"{"messages":[],"messaging_product":"whatsapp","w":"#, "}"),
+        (r#"[{"w":"#, "}]"),
+    ] {
+        let inner = r#"{"statuses":[{"id":"w","status":"sent"}]}"#;
+        let body = [&open.repeat(20_000), inner, &close.repeat(20_000)].concat();
+        let (sink, _) = parsed(body.as_bytes());
+        assert!(!sink.records.is_empty(), "{open}");
+        in_range_and_apart(&sink, body.len());
+    }
+}
+
+#[test]
+fn nothing_in_a_body_is_left_without_a_record() {
+    for body in fixtures() {
+        let Ok(value) = serde_json::from_slice::<Value>(&body) else {
+            continue;
+        };
+        let records = parsed(&body).0.records.len();
+        let entries = value["entry"].as_array().into_iter().flatten();
+        let changes = entries.flat_map(|entry| entry["changes"].as_array().into_iter().flatten());
+        let lists = changes.flat_map(|change| change["value"].as_object().into_iter().flatten());
+        let elements = lists
+            .filter(|(name, _)| *name != "contacts")
+            .filter_map(|(_, list)| list.as_array());
+        let least = elements.map(Vec::len).sum::<usize>().max(1);
+        assert!(records >= least, "{records} records of {least} elements");
+    }
+}
+
 /// Zeros that are not in memory.
 struct Zeros(u64);
 
@@ -195,6 +229,11 @@ fn files_that_are_no_webhook_bodies_are_not_recognized() {
         b"{\"a\":1}",
         b"[]",
         b"\xff\xfe{",
+        b"{\"messages\":[{\"id\":1,\"type\":\"message\",\"date\":\"2026-01-01T00:00:00\",\"from\":\"Ada\"}]}",
+        b"{\"contacts\":[{\"name\":\"Ada\"}]}",
+        b"{\"errors\":[{\"code\":1}]}",
+        b"{\"a\":{\"b\":{\"c\":{\"d\":{\"statuses\":[{\"id\":1,\"status\":\"sent\"}]}}}}}",
+        b"[[[[[{\"errors\":[{\"code\":1,\"title\":\"t\"}]}]]]]]",
     ] {
         assert!(matches!(seen(body), Err(NotRecognized::Wrong { .. })));
     }
@@ -203,6 +242,12 @@ fn files_that_are_no_webhook_bodies_are_not_recognized() {
         "{\"field\":\"messages\",\"value\":{\"messaging_product\":\"whatsapp\"}}",
         "\u{feff} [{\"object\":\"x\",\"entry\":[]}]",
         "{\"entry\":[]}\n{\"entry\":[]}\n",
+        "{\"contacts\":[{\"wa_id\":\"447700900123\"}]}",
+        "{\"messages\":[{\"from\":\"447700900123\",\"timestamp\":\"1767225600\"}]}",
+        "{\"statuses\":[{\"id\":\"w\",\"status\":\"sent\"}]}",
+        "{\"errors\":[{\"code\":1,\"title\":\"t\"}]}",
+        "{\"body_params\":{\"statuses\":[{\"id\":\"w\",\"status\":\"sent\"}]}}",
+        "[{\"id\":\"w\",\"from\":\"1\",\"timestamp\":\"1\",\"type\":\"text\"}]",
     ] {
         assert!(seen(body.as_bytes()).is_ok(), "{body}");
     }

@@ -219,6 +219,17 @@ fn a_link_to_any_other_host_is_not_followed() {
         "http://graph.facebook.com/x",
         "https://lookaside.fbsbx.com/\u{20}x",
         "https://evil.example\u{2044}lookaside.fbsbx.com/x",
+        "https://evil.example%2f.cdn.whatsapp.net/x",
+        "https://evil.example%23.cdn.whatsapp.net/x",
+        "https://evil.example;.cdn.whatsapp.net/x",
+        "https://evil.example,.cdn.whatsapp.net/x",
+        "https://evil.example&.cdn.whatsapp.net/x",
+        "https://user:secret@lookaside.fbsbx.com/x",
+        "https://@lookaside.fbsbx.com/x",
+        "https://lookaside.fbsbx.com./x",
+        "https://lookaside.fbsbx.com:/x",
+        "https:lookaside.fbsbx.com/x",
+        "https:/lookaside.fbsbx.com/x",
     ] {
         assert_eq!(
             shown(&next(&fetch, 0, &answer(200, &link(url)))),
