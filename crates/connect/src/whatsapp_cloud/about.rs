@@ -192,7 +192,7 @@ const PROBLEMS: &[(&str, &str)] = &[
     ),
     (
         "missing-type",
-        "A message has no type; it was read by the body it has.",
+        "A message, or an interactive one's body, has no type; it was read by what it has.",
     ),
     ("missing-body", "A message or edit has no body of its type."),
     ("missing-id", "A message, status, call or group event has no id."),

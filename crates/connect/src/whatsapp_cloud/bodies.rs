@@ -48,6 +48,8 @@ pub(super) fn read<'a>(
 ) -> io::Result<Said<'a>> {
     match kind {
         "unsupported" | "unknown" | "ephemeral" => return bodiless(walk, kind, object, details),
+        // A history names some so; the errors themselves are in the details.
+        "errors" => return Ok(Said::of(ContentKind::Unsupported)),
         "" => return Ok(Said::of(ContentKind::Other)),
         "request_welcome" => return Ok(Said::of(ContentKind::System)),
         "media_placeholder" => {
@@ -99,7 +101,7 @@ pub(super) fn read<'a>(
             let said = plain(walk, &body, "text", known, "order", details)?;
             Ok(Said { content, ..said })
         }
-        "interactive" => interactive(walk, &body, details),
+        "interactive" => interactive(walk, &body, raw, details),
         "location" => {
             let parts = [walk.text(&body, "name")?, walk.text(&body, "address")?];
             let text = lines(parts.into_iter().flatten());
@@ -305,10 +307,20 @@ const INTERACTIVE: &[&str] = &[
     "call_permission_request",
 ];
 
-fn interactive<'a>(walk: &mut Walk<'a, '_>, body: &Object<'a>, details: &mut Shown) -> io::Result<Said<'a>> {
+fn interactive<'a>(
+    walk: &mut Walk<'a, '_>,
+    body: &Object<'a>,
+    raw: &RawValue,
+    details: &mut Shown,
+) -> io::Result<Said<'a>> {
     let mut rest = Shown::default();
     walk.show_rest(&mut rest, body, &[])?;
-    let kind = walk.text(body, "type")?;
+    let mut kind = walk.text(body, "type")?;
+    if kind.is_none() {
+        walk.problem("missing-type", "an interactive message does not say of what kind it is", raw)?;
+        let there = INTERACTIVE.iter().find(|name| body.has(name));
+        kind = there.map(|name| Cow::Borrowed(*name));
+    }
     let raw = kind.as_ref().and_then(|kind| body.get(kind));
     if let Some(place) = body
         .get("type")

@@ -81,6 +81,7 @@ const KINDS: &[&str] = &[
     "unsupported",
     "unknown",
     "template",
+    "errors",
 ];
 
 /// Reads one message object.

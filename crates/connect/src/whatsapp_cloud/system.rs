@@ -44,6 +44,7 @@ pub(super) fn line<'a>(
     for id in people::named(walk, &body, OLD)?.ids {
         people::add(&mut actor, Some(id));
     }
+    head.conversation = head.conversation.or_else(|| people::direct(&actor));
     let mut about = Shown(head.details.0.clone());
     about.0.remove("type");
     if !new.ids.is_empty() {
