@@ -4,11 +4,11 @@
 //! no redirect is followed, no proxy taken from the environment, nothing sent but the request itself. One file at a
 //! time is held in memory, up to [`FetchLimits::body_bytes`], because whether it is kept is known only at its end.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use connect::{Connector, Fetch, FetchAnswer, FetchStep, Settings};
 use model::record::AttachmentState;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use seal::suite::{Hasher, hex};
 use tokio::sync::Mutex;
@@ -225,9 +225,11 @@ impl Fetcher {
                 .and_then(|value: &HeaderValue| value.to_str().ok());
             value.map(|value| value.trim().to_owned())
         };
-        let (content_type, retry_after) = {
+        let (content_type, retry_after_seconds) = {
             let headers = response.headers();
-            (text(headers, CONTENT_TYPE), text(headers, RETRY_AFTER))
+            let (wait, date) = (text(headers, RETRY_AFTER), text(headers, DATE));
+            let seconds = wait.and_then(|wait| seconds_to_wait(&wait, date.as_deref(), SystemTime::now()));
+            (text(headers, CONTENT_TYPE), seconds)
         };
         let declared = response.content_length().map_or(Ok(START_BYTES), usize::try_from);
         let mut body = Growing::new(self.limits.body_bytes, declared.unwrap_or(usize::MAX))?;
@@ -239,7 +241,7 @@ impl Fetcher {
         Ok(Answer {
             status: response.status().as_u16(),
             content_type,
-            retry_after_seconds: retry_after.and_then(|value| value.parse().ok()),
+            retry_after_seconds,
             sha256: hex(&hasher.finish()),
             body: body.bytes,
         })
@@ -291,6 +293,18 @@ impl Growing {
         self.bytes.extend_from_slice(piece);
         Ok(())
     }
+}
+
+/// What `Retry-After` asks for: seconds, or an instant (RFC 9110, section 10.2.3). An instant is the vendor's clock's,
+/// so that it is counted from the answer's own `Date`; only without one from our clock, `now`.
+fn seconds_to_wait(wait: &str, date: Option<&str>, now: SystemTime) -> Option<u64> {
+    if let Ok(seconds) = wait.parse() {
+        return Some(seconds);
+    }
+    let until = httpdate::parse_http_date(wait).ok()?;
+    let from = date.and_then(|date| httpdate::parse_http_date(date).ok());
+    let pause = until.duration_since(from.unwrap_or(now));
+    Some(pause.map_or(0, |pause| pause.as_secs()))
 }
 
 fn kept(state: AttachmentState, answer: Option<Answer>) -> FetchOutcome {
@@ -351,6 +365,35 @@ mod tests {
         let days = pauses.iter().sum::<u64>() / 86_400;
         assert_eq!(days, 7);
         assert_eq!(next_attempt(u32::MAX, &failed), None);
+    }
+
+    #[test]
+    fn a_wish_to_wait_is_seconds_or_an_instant_of_the_vendors_clock() {
+        const AT: &str = "Wed, 21 Oct 2026 07:28:00 GMT";
+        let now = httpdate::parse_http_date("Wed, 21 Oct 2026 07:00:00 GMT").unwrap();
+        let cases = [
+            ("17", None, Some(17)),
+            ("0", None, Some(0)),
+            (AT, Some("Wed, 21 Oct 2026 07:27:30 GMT"), Some(30)),
+            (AT, Some("a vendor without a clock"), Some(28 * 60)),
+            (AT, None, Some(28 * 60)),
+            // What is past is over.
+            (AT, Some("Wed, 21 Oct 2026 07:28:01 GMT"), Some(0)),
+            // The two forms of before 1995.
+            ("Wednesday, 21-Oct-26 07:28:00 GMT", None, Some(28 * 60)),
+            ("Wed Oct 21 07:28:00 2026", None, Some(28 * 60)),
+            ("", None, None),
+            ("-1", None, None),
+            ("1.5", None, None),
+            ("soon", None, None),
+            ("2026-10-21T07:28:00Z", None, None),
+            ("Wed, 21 Oct 2026 07:28:00 +0200", None, None),
+            ("Wed, 31 Feb 2026 07:28:00 GMT", None, None),
+            ("18446744073709551616", None, None),
+        ];
+        for (wait, date, expected) in cases {
+            assert_eq!(seconds_to_wait(wait, date, now), expected, "{wait}");
+        }
     }
 
     #[test]

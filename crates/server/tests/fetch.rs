@@ -184,16 +184,18 @@ async fn an_error_page_in_place_of_a_picture_is_noticed_without_a_hash() {
 #[tokio::test]
 async fn a_vendor_that_asks_for_patience_gets_it() {
     let vendor = vendor(|_, hit, _| {
-        let wait = if hit == 0 {
-            "17"
-        } else {
-            "Wed, 21 Oct 2026 07:28:00 GMT"
+        let wait = match hit {
+            0 => "17",
+            1 => "Wed, 21 Oct 2026 07:28:00 GMT",
+            _ => "soon",
         };
         let code = axum::http::StatusCode::TOO_MANY_REQUESTS;
-        (code, [("retry-after", wait)], "{}").into_response()
+        let date = "Wed, 21 Oct 2026 07:27:00 GMT";
+        (code, [("retry-after", wait), ("date", date)], "{}").into_response()
     })
     .await;
     check(&attempt(&vendor, true).await, "Again(17 s, asked too often)");
+    check(&attempt(&vendor, true).await, "Again(60 s, asked too often)");
     check(&attempt(&vendor, true).await, "Again(300 s, asked too often)");
 }
 
