@@ -172,16 +172,18 @@ pub struct Request<'a> {
     pub method: &'a str,
     /// The query string, undecoded, without `?`.
     pub query: &'a str,
-    /// Headers in the order received, names in lower case.
+    /// Headers in the order received.
     pub headers: &'a [(&'a str, &'a [u8])],
     /// The raw body.
     pub body: &'a [u8],
 }
 
 impl<'a> Request<'a> {
-    /// The value of a header that came exactly once. Twice counts as not at all: which one was signed?
+    /// The value of a header that came exactly once, however its name is spelled. Twice counts as not at all: which one
+    /// was signed?
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
-        let mut values = self.headers.iter().filter(|(n, _)| *n == name).map(|&(_, v)| v);
+        let named = |(found, _): &&(&str, &[u8])| found.eq_ignore_ascii_case(name);
+        let mut values = self.headers.iter().filter(named).map(|&(_, value)| value);
         values.next().filter(|_| values.next().is_none())
     }
 }

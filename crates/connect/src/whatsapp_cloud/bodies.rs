@@ -317,7 +317,11 @@ fn interactive<'a>(
     walk.show_rest(&mut rest, body, &[])?;
     let mut kind = walk.text(body, "type")?;
     if kind.is_none() {
-        walk.problem("missing-type", "an interactive message does not say of what kind it is", raw)?;
+        walk.problem(
+            "missing-type",
+            "an interactive message does not say of what kind it is",
+            raw,
+        )?;
         let there = INTERACTIVE.iter().find(|name| body.has(name));
         kind = there.map(|name| Cow::Borrowed(*name));
     }

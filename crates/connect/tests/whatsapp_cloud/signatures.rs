@@ -14,12 +14,15 @@ fn header() -> Vec<u8> {
 }
 
 fn admitted(key: &[u8], header: &[u8], body: &[u8]) -> Result<(), Refused> {
+    admitted_with(key, &[("x-hub-signature-256", header)], body)
+}
+
+fn admitted_with(key: &[u8], headers: &[(&str, &[u8])], body: &[u8]) -> Result<(), Refused> {
     let secrets = Secrets([("app-secret".to_owned(), vec![Zeroizing::new(key.to_vec())])].into());
-    let headers = [("x-hub-signature-256", header)];
     let request = Request {
         method: "POST",
         query: "",
-        headers: &headers,
+        headers,
         body,
     };
     connect::find("whatsapp-cloud")
@@ -39,6 +42,79 @@ fn with_each_bit_flipped(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
 #[test]
 fn a_right_signature_is_admitted() {
     assert_eq!(admitted(KEY, &header(), BODY), Ok(()));
+}
+
+#[test]
+fn the_headers_name_may_be_spelled_in_any_case_and_stands_once() {
+    let (header, other) = (header(), vec![b'0'; 71]);
+    for name in [
+        "X-Hub-Signature-256",
+        "X-HUB-SIGNATURE-256",
+        "x-hub-signature-256",
+    ] {
+        assert_eq!(
+            admitted_with(KEY, &[("Host", b"x"), (name, &header)], BODY),
+            Ok(())
+        );
+        for second in [&header, &other] {
+            let twice = [(name, &header[..]), ("x-hub-signature-256", second)];
+            assert_eq!(admitted_with(KEY, &twice, BODY), Err(Refused::SignatureMissing));
+        }
+    }
+    for name in [
+        "X-Hub-Signature",
+        "X-Hub-Signature-512",
+        "X_Hub_Signature_256",
+        "",
+    ] {
+        assert_eq!(
+            admitted_with(KEY, &[(name, &header)], BODY),
+            Err(Refused::SignatureMissing)
+        );
+    }
+}
+
+#[test]
+fn blanks_prefixes_and_other_forms_around_a_signature_refuse_it() {
+    let right = String::from_utf8(header()).unwrap();
+    let hex = right.strip_prefix("sha256=").unwrap();
+    let forms = [
+        hex.to_owned(),
+        format!(" {right}"),
+        format!("{right} "),
+        format!("{right}\n"),
+        format!("\"{right}\""),
+        format!("sha256 = {hex}"),
+        format!("sha256:{hex}"),
+        format!("sha1={hex}"),
+        format!("SHA256={hex}"),
+        format!("sha256={}", hex.to_uppercase()),
+        format!("sha256={right}"),
+        format!("{right},{right}"),
+        format!("{right}{hex}"),
+        format!("sha256={}", &hex[..63]),
+        format!("sha256={}", &hex[..32]),
+        format!("sha256=0x{hex}"),
+        "sha256=".to_owned(),
+    ];
+    for form in forms {
+        let refused = admitted(KEY, form.as_bytes(), BODY);
+        assert_eq!(refused, Err(Refused::SignatureMalformed), "{form}");
+    }
+}
+
+#[test]
+fn a_key_of_any_length_signs_and_bodies_need_not_be_text() {
+    for key in [&b"k"[..], &[0; 64], &[0xff; 65], &[b'x'; 1_000], b"with\n"] {
+        for body in [&b""[..], b"\0", b"\xff\xfe{}", &[0x80; 100_000]] {
+            let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), body);
+            let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+            let header = format!("sha256={hex}").into_bytes();
+            assert_eq!(admitted(key, &header, body), Ok(()));
+            let more = [body, b" "].concat();
+            assert_eq!(admitted(key, &header, &more), Err(Refused::SignatureMismatch));
+        }
+    }
 }
 
 #[test]
