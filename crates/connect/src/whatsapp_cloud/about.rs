@@ -173,7 +173,10 @@ const PROBLEMS: &[(&str, &str)] = &[
         "A field or element is of another JSON type than documented. An object in the place of a list was read as \
          the one element of it.",
     ),
-    ("bad-text", "A text holds half a surrogate pair."),
+    (
+        "bad-text",
+        "A text holds half a surrogate pair, for which U+FFFD is read; or a number is too large to be shown.",
+    ),
     (
         "bad-timestamp",
         "A time is missing, unreadable, or outside 2009 to 2099; or it is in milliseconds, and was read as such.",

@@ -361,8 +361,8 @@ fn form<'a>(walk: &mut Walk<'a, '_>, reply: &Object<'a>, rest: &mut Shown) -> io
         return Ok(());
     };
     match json::tree(&text) {
-        Ok((answers, _)) => {
-            rest.put("answers", answers);
+        Ok(answers) => {
+            rest.put("answers", answers.value);
             Ok(())
         }
         Err(_) => walk.problem("bad-form", "a form's answers are not readable JSON", raw),

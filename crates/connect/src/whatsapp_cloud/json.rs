@@ -223,21 +223,71 @@ pub(super) enum Unshown {
     TooDeep,
     /// Too long to be worth a tree.
     TooLong,
-    /// A broken surrogate, or a number that is none.
-    BadText,
+    /// A number that no reader could hold, or no JSON at all.
+    Unreadable,
 }
 
-/// A value as a tree, and whether any object in it repeats a key (the last one is shown).
-pub(super) fn tree(text: &str) -> Result<(Value, bool), Unshown> {
+/// A value as it is shown.
+pub(super) struct Tree {
+    pub(super) value: Value,
+    /// An object in it repeats a key; the last one is shown.
+    pub(super) repeated: bool,
+    /// A text in it held half a surrogate pair, shown as U+FFFD.
+    pub(super) repaired: bool,
+}
+
+/// A value as a tree.
+pub(super) fn tree(text: &str) -> Result<Tree, Unshown> {
     if text.len() > MAX_VALUE_BYTES {
         return Err(Unshown::TooLong);
     }
-    match serde_json::from_str::<Tree>(text) {
-        Ok(Tree { value, .. }) if depth(&value) > MAX_SHOWN_DEPTH => Err(Unshown::TooDeep),
-        Ok(Tree { value, repeated }) => Ok((value, repeated)),
-        Err(error) if error.to_string().starts_with("recursion limit") => Err(Unshown::TooDeep),
-        Err(_) => Err(Unshown::BadText),
+    let mut read = serde_json::from_str::<Branches>(text);
+    let mut repaired = false;
+    if read.is_err() && text.contains("\\u") {
+        read = serde_json::from_str(&without_halves(text));
+        repaired = true;
     }
+    match read {
+        Ok(Branches { value, .. }) if depth(&value) > MAX_SHOWN_DEPTH => Err(Unshown::TooDeep),
+        Ok(Branches { value, repeated }) => Ok(Tree {
+            value,
+            repeated,
+            repaired,
+        }),
+        Err(error) if error.to_string().starts_with("recursion limit") => Err(Unshown::TooDeep),
+        Err(_) => Err(Unshown::Unreadable),
+    }
+}
+
+/// JSON in which `\\ufffd` stands for every escape of half a surrogate pair.
+fn without_halves(text: &str) -> String {
+    let mut mended = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(place) = rest.find('\\') {
+        let (before, escape) = rest.split_at(place);
+        mended.push_str(before);
+        let second = escape.get(6..).and_then(surrogate);
+        let (kept, len) = match (surrogate(escape), second) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => (escape.get(..12), 12),
+            (Some(_), _) => (Some("\\ufffd"), 6),
+            // What is escaped here is a character of its own, a backslash too.
+            (None, _) => {
+                let len = 1 + escape.chars().nth(1).map_or(0, char::len_utf8);
+                (escape.get(..len), len)
+            }
+        };
+        mended.push_str(kept.unwrap_or_default());
+        rest = escape.get(len..).unwrap_or_default();
+    }
+    mended.push_str(rest);
+    mended
+}
+
+/// The surrogate that a text begins with, escaped.
+fn surrogate(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    let unit = u16::from_str_radix(digits, 16).ok()?;
+    (0xd800..=0xdfff).contains(&unit).then_some(unit)
 }
 
 /// Levels of a value that are shown. A record puts some more around it, and must itself be readable: the usual
@@ -253,21 +303,21 @@ fn depth(value: &Value) -> usize {
 }
 
 /// A value that remembers whether a key was repeated; `serde_json::Value` forgets it.
-struct Tree {
+struct Branches {
     value: Value,
     repeated: bool,
 }
 
-impl From<Value> for Tree {
+impl From<Value> for Branches {
     fn from(value: Value) -> Self {
-        Tree {
+        Branches {
             value,
             repeated: false,
         }
     }
 }
 
-impl<'de> Deserialize<'de> for Tree {
+impl<'de> Deserialize<'de> for Branches {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Branch)
     }
@@ -276,55 +326,55 @@ impl<'de> Deserialize<'de> for Tree {
 struct Branch;
 
 impl<'de> Visitor<'de> for Branch {
-    type Value = Tree;
+    type Value = Branches;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value")
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Tree, E> {
+    fn visit_bool<E>(self, value: bool) -> Result<Branches, E> {
         Ok(Value::from(value).into())
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Tree, E> {
+    fn visit_i64<E>(self, value: i64) -> Result<Branches, E> {
         Ok(Value::from(value).into())
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Tree, E> {
+    fn visit_u64<E>(self, value: u64) -> Result<Branches, E> {
         Ok(Value::from(value).into())
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Tree, E> {
+    fn visit_f64<E>(self, value: f64) -> Result<Branches, E> {
         Ok(Value::from(value).into())
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Tree, E> {
+    fn visit_str<E>(self, value: &str) -> Result<Branches, E> {
         Ok(Value::from(value).into())
     }
 
-    fn visit_unit<E>(self) -> Result<Tree, E> {
+    fn visit_unit<E>(self) -> Result<Branches, E> {
         Ok(Value::Null.into())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Tree, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Branches, A::Error> {
         let (mut list, mut repeated) = (Vec::new(), false);
-        while let Some(element) = seq.next_element::<Tree>()? {
+        while let Some(element) = seq.next_element::<Branches>()? {
             repeated |= element.repeated;
             list.push(element.value);
         }
-        Ok(Tree {
+        Ok(Branches {
             value: Value::Array(list),
             repeated,
         })
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Branches, A::Error> {
         let (mut fields, mut repeated) = (Map::new(), false);
-        while let Some((Key(name), field)) = map.next_entry::<Key<'_>, Tree>()? {
+        while let Some((Key(name), field)) = map.next_entry::<Key<'_>, Branches>()? {
             repeated |= field.repeated;
             repeated |= fields.insert(name.into_owned(), field.value).is_some();
         }
-        Ok(Tree {
+        Ok(Branches {
             value: Value::Object(fields),
             repeated,
         })

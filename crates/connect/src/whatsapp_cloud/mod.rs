@@ -101,15 +101,19 @@ impl Connector for WhatsappCloud {
         let text = String::from_utf8_lossy(&start);
         let text = text.trim_start_matches(BOM).trim_ascii_start();
         // What is cut off, broken or unusual at its beginning is known by a word of the vendor's.
-        let named = ["\"entry\"", "\"messaging_product\""]
-            .iter()
-            .any(|word| text.contains(word));
-        let first = || {
-            serde_json::Deserializer::from_str(text)
-                .into_iter::<&RawValue>()
-                .next()
+        let words = [
+            "\"entry\"",
+            "\"messaging_product\"",
+            "\"wa_id\"",
+            "\"recipient_id\"",
+        ];
+        let named = words.iter().any(|word| text.contains(word));
+        let begins = |text: &str| {
+            let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
+            matches!(values.next(), Some(Ok(raw)) if shape::is_known(raw))
         };
-        let known = || matches!(first(), Some(Ok(raw)) if shape::is_known(raw));
+        // Of a long list only the first element may be there as a whole.
+        let known = || begins(text) || text.strip_prefix('[').is_some_and(begins);
         match text.bytes().next() {
             None => wrong("the file is empty"),
             Some(b'{' | b'[') if named || known() => Ok(()),

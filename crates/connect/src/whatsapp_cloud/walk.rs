@@ -9,7 +9,7 @@ use model::{Content, Timestamp};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::json::{self, Elements, Object, Text, Unshown};
+use super::json::{self, Elements, Object, Text, Tree, Unshown};
 use crate::{Fetch, Report, Sink, Span};
 
 /// Earlier than WhatsApp itself (2009-01-01).
@@ -292,13 +292,21 @@ impl<'a, 's> Walk<'a, 's> {
     /// Puts a value into details under a name.
     pub(super) fn show(&mut self, details: &mut Shown, name: &str, raw: &'a RawValue) -> io::Result<()> {
         match json::tree(raw.get()) {
-            Ok((value, repeated)) => {
+            Ok(Tree {
+                value,
+                repeated,
+                repaired,
+            }) => {
                 if repeated {
                     self.problem(
                         "duplicate-key",
                         "a key stands twice in one object; the last one is shown",
                         raw,
                     )?;
+                }
+                if repaired {
+                    let detail = "a value holds a text with half a character; U+FFFD stands for it";
+                    self.problem("bad-text", detail, raw)?;
                 }
                 details.0.insert(name.to_owned(), value);
                 Ok(())
@@ -307,8 +315,8 @@ impl<'a, 's> Walk<'a, 's> {
                 self.problem("too-deep", "a value is nested too deeply to be shown", raw)
             }
             Err(Unshown::TooLong) => self.problem("value-too-long", "a value is too long to be shown", raw),
-            Err(Unshown::BadText) => {
-                self.problem("bad-text", "a value holds a text that is not Unicode", raw)
+            Err(Unshown::Unreadable) => {
+                self.problem("bad-text", "a value holds a number that cannot be shown", raw)
             }
         }
     }

@@ -140,6 +140,17 @@ fn an_edit_nested_a_million_deep_is_reported() {
 }
 
 #[test]
+fn a_long_list_is_recognized_by_its_first_element() {
+    let one =
+        r#"{"id":"w","from":"447700900123","timestamp":"1767225600","type":"text","text":{"body":"b"}}"#;
+    let list = format!("[{}]", vec![one; 10_000].join(","));
+    let connector = connect::find("whatsapp-cloud").expect("it is there");
+    let seen = connector.recognize(&mut Cursor::new(&list), &ParseOptions::default());
+    assert!(seen.is_ok());
+    assert_eq!(parsed(list.as_bytes()).1.messages, 10_000);
+}
+
+#[test]
 fn deliveries_inside_one_another_without_end_are_reported() {
     for (open, close) in [
         (r#"{"entry":[{"changes":[{"field":"f","value":{"w":"#, "}}]}]}"),
