@@ -64,6 +64,8 @@ pub(super) const ABOUT: About = About {
          a later delivery says so.",
         "Media ids of webhooks live 7 days; a file that was not fetched by then is lost and its attachment says \
          `expired`.",
+        "The vendor's id and the number of a person may differ by one digit (Brazil, Mexico, Argentina). Where a contact \
+         card has one form and a message the other, both are taken for the same person.",
         "A phone number may be absent: since 2026 a user with a user name may be known by a business-scoped id only, \
          and a new phone number yields a new id.",
         "A webhook field the app is not subscribed to is not delivered: for staff's own messages that is \

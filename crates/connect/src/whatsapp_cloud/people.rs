@@ -54,6 +54,33 @@ pub(super) fn phone(value: &str) -> Option<Cow<'_, str>> {
     })
 }
 
+/// The other form of a number that the vendor writes in two: mobile numbers of Brazil have a `9` after the area code,
+/// those of Mexico a `1` and those of Argentina a `9` after the country's, in one plan and not in another. The vendor
+/// says that a user's id and number need not match; these are the cases where they do not.
+fn other_form(digits: &str) -> Option<String> {
+    let (place, digit) = match digits.get(..2)? {
+        "55" => (4, '9'),
+        "52" => (2, '1'),
+        "54" => (2, '9'),
+        _ => return None,
+    };
+    let (head, tail) = digits.split_at_checked(place)?;
+    let shorter = match digits.len() {
+        13 => tail.strip_prefix(digit)?,
+        12 => tail,
+        _ => return None,
+    };
+    // In Brazil only mobile numbers got the digit; others begin with 2 to 5.
+    if place == 4 && shorter.starts_with(['0', '1', '2', '3', '4', '5']) {
+        return None;
+    }
+    Some(if digits.len() == 13 {
+        format!("{head}{shorter}")
+    } else {
+        format!("{head}{digit}{shorter}")
+    })
+}
+
 /// Whether a value is a business-scoped id (`US.13491208655302741918`), and if so of a whole portfolio (`US.ENT.…`).
 fn scoped(value: &str) -> Option<bool> {
     let (country, rest) = value.split_once('.')?;
@@ -218,7 +245,14 @@ impl<'a> Cards<'a> {
 
     /// The card of this person.
     pub(super) fn of(&self, person: &Participant<'_>) -> Option<&Card<'a>> {
-        let place = person.ids.iter().find_map(|id| self.by_id.get(&id.value));
+        let named = person.ids.iter().find_map(|id| self.by_id.get(&id.value));
+        let place = named.or_else(|| {
+            let phones = person.ids.iter().filter(|id| id.kind == "phone");
+            let others = phones.filter_map(|id| other_form(id.value.reveal()));
+            others
+                .into_iter()
+                .find_map(|form| self.by_id.get(&Content::new(form)))
+        });
         place.and_then(|&place| self.cards.get(place))
     }
 
