@@ -115,16 +115,19 @@ impl Vault {
         let entries = job.evidence(&mut writer, &wanted, progress)?;
         let mut messages = writer.finish()?;
         let (mut records, mut erased) = (0, 0);
+        let mut captures = ReadCaptures::new(inner);
         inner.each_selected(rows.as_deref(), signed.covers, &mut |row, record| {
-            let (connector, version) = inner.connector_of(row)?;
+            let capture = captures.get(row.id.capture)?;
             let state = match (&record, row.placement) {
                 (None, _) => MessageState::Erased,
                 (Some(_), Placement::Part { .. }) if !matches!(wanted, Wanted::All) => MessageState::Part,
-                (Some(_), _) => inner.state_in_whole(row)?,
+                (Some(_), _) if capture.opens_whole => MessageState::Raw,
+                (Some(_), _) => MessageState::Part,
             };
             records += 1;
             erased += u64::from(record.is_none());
-            messages.message(row.id, state, (&connector, version), record.as_ref())?;
+            let connector = (capture.connector.as_str(), capture.version);
+            messages.message(row.id, state, connector, record.as_ref())?;
             Ok(())
         })?;
         let facts = Facts {
@@ -151,24 +154,6 @@ impl Inner {
     fn signing_key(&self) -> Result<SigningKey, VaultError> {
         let (_, seed) = own_secret(&locked(&self.keys), SecretKind::Signing, &SIGNING_LABEL)?;
         Ok(SigningKey::from_seed(&seed)?)
-    }
-
-    fn connector_of(&self, row: &RecordRow) -> Result<(String, u32), VaultError> {
-        let capture = locked(&self.reader).capture(row.id.capture)?;
-        let capture = capture.ok_or_else(|| VaultError::NotFound(format!("capture {}", row.id.capture)))?;
-        // Derived by the version that runs now, from bytes that an earlier one may have received.
-        let version = connect::find(&capture.connector).map_or(capture.connector_version, |c| c.version());
-        Ok((capture.connector, version))
-    }
-
-    /// In an export of everything a capture is opened whole while its data key lives, else by its parts.
-    fn state_in_whole(&self, row: &RecordRow) -> Result<MessageState, VaultError> {
-        let whole = RowOpener::new(self).capture_key(row.id.capture)?.is_some();
-        Ok(if whole {
-            MessageState::Raw
-        } else {
-            MessageState::Part
-        })
     }
 
     /// The selected records in order of id; none for all of them.
@@ -301,6 +286,47 @@ impl Inner {
             }
         }
         Ok(())
+    }
+}
+
+/// What the records of a capture have in common. They come capture by capture, so the last one is remembered.
+struct ReadCaptures<'a> {
+    inner: &'a Inner,
+    opener: RowOpener<'a>,
+    last: Option<(Position, ReadCapture)>,
+}
+
+#[derive(Clone)]
+struct ReadCapture {
+    connector: String,
+    /// Records are derived by the version that runs now, from bytes that an earlier one may have received.
+    version: u32,
+    /// In an export of everything it is opened whole while its data key lives, else by its parts.
+    opens_whole: bool,
+}
+
+impl<'a> ReadCaptures<'a> {
+    fn new(inner: &'a Inner) -> ReadCaptures<'a> {
+        ReadCaptures {
+            inner,
+            opener: RowOpener::new(inner),
+            last: None,
+        }
+    }
+
+    fn get(&mut self, at: Position) -> Result<ReadCapture, VaultError> {
+        if let Some((_, last)) = self.last.as_ref().filter(|(last, _)| *last == at) {
+            return Ok(last.clone());
+        }
+        let row = locked(&self.inner.reader).capture(at)?;
+        let row = row.ok_or_else(|| VaultError::NotFound(format!("capture {at}")))?;
+        let read = ReadCapture {
+            version: connect::find(&row.connector).map_or(row.connector_version, |c| c.version()),
+            connector: row.connector,
+            opens_whole: self.opener.capture_key(at)?.is_some(),
+        };
+        self.last = Some((at, read.clone()));
+        Ok(read)
     }
 }
 

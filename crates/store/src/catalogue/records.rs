@@ -112,7 +112,7 @@ impl Catalogue {
         let (capture, ordinal) = after.map_or((-1, 0), |id| (number(id.capture.0), i64::from(id.ordinal)));
         let sql = format!(
             "SELECT {} FROM record
-             WHERE (capture > $1 OR (capture = $1 AND ordinal > $2))
+             WHERE (capture, ordinal) > ($1, $2)
                AND ($3 = 0 OR repeats = 0)
                AND ($4 IS NULL OR sort = $4)
                AND ($5 IS NULL OR what = $5)
