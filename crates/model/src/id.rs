@@ -62,9 +62,47 @@ impl FromStr for MessageId {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CaptureId(pub [u8; 16]);
 
-/// Sixteen random bytes that name a secret of the key store. Says nothing about whom it concerns.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Sixteen random bytes that name a secret of the key store. Says nothing about whom it concerns. Text form: 32 small hex
+/// digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct KeyId(pub [u8; 16]);
+
+impl FromStr for KeyId {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        let wrong = || NotAnId("key id (32 small hex digits)");
+        let digit = |b: u8| match b {
+            b'0'..=b'9' => Ok(b - b'0'),
+            b'a'..=b'f' => Ok(b - b'a' + 10),
+            _ => Err(wrong()),
+        };
+        let mut id = [0; 16];
+        let mut pairs = text.as_bytes().chunks_exact(2);
+        for byte in &mut id {
+            let Some([high, low]) = pairs.next() else {
+                return Err(wrong());
+            };
+            *byte = digit(*high)? << 4 | digit(*low)?;
+        }
+        if text.len() == 32 { Ok(KeyId(id)) } else { Err(wrong()) }
+    }
+}
+
+impl TryFrom<String> for KeyId {
+    type Error = NotAnId;
+
+    fn try_from(text: String) -> Result<Self, NotAnId> {
+        text.parse()
+    }
+}
+
+impl From<KeyId> for String {
+    fn from(id: KeyId) -> String {
+        id.to_string()
+    }
+}
 
 impl KeyId {
     /// No such key: for instance a system line has no author.
@@ -171,6 +209,16 @@ mod tests {
         };
         assert_eq!("1042.3".parse(), Ok(id));
         assert_eq!(id.to_string(), "1042.3");
+    }
+
+    #[test]
+    fn a_key_id_reads_back_from_its_text_and_from_no_other() {
+        let id = KeyId(std::array::from_fn(|n| n as u8 * 17));
+        assert_eq!(id.to_string().parse(), Ok(id));
+        let text = id.to_string();
+        for wrong in [&text[1..], &text.to_uppercase(), &format!("{text}0"), &format!("{text}00"), "", "zz"] {
+            assert!(wrong.parse::<KeyId>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

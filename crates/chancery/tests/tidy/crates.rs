@@ -12,9 +12,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("seal", &["model"]),
     ("connect", &["model"]),
+    ("govern", &["model"]),
     ("store", &["seal", "model"]),
-    ("server", &["store", "seal", "connect", "model"]),
-    ("chancery", &["server", "store", "seal", "connect", "model"]),
+    ("server", &["store", "seal", "connect", "govern", "model"]),
+    ("chancery", &["server", "store", "seal", "connect", "govern", "model"]),
     ("chancery-verify", &["seal", "model"]),
 ];
 
