@@ -205,7 +205,9 @@ impl State {
                 let program = by.is_none();
                 match self.requests.get_mut(request) {
                     // Only the program stops what two people agreed on: when it may not be done after all.
-                    Some(open) if open.state == RequestState::Open || (program && open.state.is_approved()) => {
+                    Some(open)
+                        if open.state == RequestState::Open || (program && open.state.is_approved()) =>
+                    {
                         open.state = RequestState::Over(Outcome::Declined {
                             by: by.clone(),
                             reason: reason.clone(),
@@ -245,11 +247,7 @@ pub fn decide(state: &State, command: &Command, facts: &Facts) -> Result<Event, 
         Command::LiftHold { hold, by, reason } => hold::lift(state, *hold, by, reason),
         Command::Request { by, asked } => destruction::request(by, asked, facts),
         Command::Approve { request, by } => destruction::approve(state, *request, by, facts),
-        Command::Decline {
-            request,
-            by,
-            reason,
-        } => destruction::decline(state, *request, by, reason),
+        Command::Decline { request, by, reason } => destruction::decline(state, *request, by, reason),
         Command::Destroy { request } => destruction::destroy(state, *request, facts),
     }
 }

@@ -86,7 +86,11 @@ impl FromStr for KeyId {
             };
             *byte = digit(*high)? << 4 | digit(*low)?;
         }
-        if text.len() == 32 { Ok(KeyId(id)) } else { Err(wrong()) }
+        if text.len() == 32 {
+            Ok(KeyId(id))
+        } else {
+            Err(wrong())
+        }
     }
 }
 
@@ -216,7 +220,14 @@ mod tests {
         let id = KeyId(std::array::from_fn(|n| n as u8 * 17));
         assert_eq!(id.to_string().parse(), Ok(id));
         let text = id.to_string();
-        for wrong in [&text[1..], &text.to_uppercase(), &format!("{text}0"), &format!("{text}00"), "", "zz"] {
+        for wrong in [
+            &text[1..],
+            &text.to_uppercase(),
+            &format!("{text}0"),
+            &format!("{text}00"),
+            "",
+            "zz",
+        ] {
             assert!(wrong.parse::<KeyId>().is_err(), "{wrong}");
         }
     }

@@ -15,6 +15,9 @@ use crate::tree::{Hash, RootBuilder, leaf_hash};
 /// Ordinal of bytes that belong to a person without being a record.
 pub const NO_RECORD: u32 = u32::MAX;
 
+/// Stream of records as they were understood, for when the capture they were read from can be opened no more.
+pub const RECORDS: u32 = u32::MAX;
+
 /// Plain bytes in one item; longer ranges continue in the next item.
 pub const ITEM_BYTES_MAX: usize = 1 << 20;
 

@@ -12,7 +12,7 @@ pub fn arm(name: &str, count: u64) {
     drop(ARMED.set((name.to_owned(), AtomicU64::new(count))));
 }
 
-/// All places, so that a test can visit each.
+/// All places that deliveries and imports come by, so that a test can visit each.
 pub const NAMES: &[&str] = &[
     "group-half-written",
     "group-written",
@@ -24,6 +24,16 @@ pub const NAMES: &[&str] = &[
     "keystore-appended",
     "normalized-entries",
     "normalized-catalogue",
+];
+
+/// Places on the way of a destruction that people ordered, in their order.
+pub const DESTRUCTION: &[&str] = &[
+    "destruction-frozen",
+    "destruction-written",
+    "keystore-replaced",
+    "destruction-keys-gone",
+    "destruction-purged",
+    "destruction-swept",
 ];
 
 /// Dies here when this place is armed and its count is reached.

@@ -180,27 +180,46 @@ impl KeyStore {
     /// # Errors
     /// As [`KeyStore::append`].
     pub fn destroy(&mut self, ids: &[KeyId], at: Position) -> Result<(), StoreError> {
+        let each: Vec<(KeyId, Position)> = ids.iter().map(|id| (*id, at)).collect();
+        self.destroy_each(&each)
+    }
+
+    /// As [`KeyStore::destroy`], each by an entry of its own. What is gone already is passed over.
+    ///
+    /// # Errors
+    /// As [`KeyStore::append`].
+    pub fn destroy_each(&mut self, each: &[(KeyId, Position)]) -> Result<(), StoreError> {
         if self.failed {
             return Err(StoreError::Stopped);
         }
         self.failed = true;
-        for id in ids {
+        for (id, at) in each {
             if let Some(held) = self.ring.held(*id).filter(|held| held.secret.is_some()) {
                 let record = Record::Destroyed {
                     id: *id,
                     kind: held.kind,
                     label: held.label,
-                    at,
+                    at: *at,
                 };
                 self.ring.append(record)?;
             }
         }
         let bytes = self.ring.rewrite()?;
         folder::replace_file(&self.path, &bytes)?;
-        self.file = folder::create_file(&self.path, false)?;
+        let file = folder::create_file(&self.path, false)?;
+        overwrite(&std::mem::replace(&mut self.file, file), &self.path);
+        failpoint::hit("keystore-replaced");
         self.length = bytes.len() as u64;
         self.failed = false;
-        self.write_copy()
+        let old_copy = self
+            .copy
+            .as_ref()
+            .and_then(|copy| folder::create_file(copy, false).ok());
+        self.write_copy()?;
+        if let (Some(old), Some(copy)) = (old_copy, &self.copy) {
+            overwrite(&old, copy);
+        }
+        Ok(())
     }
 
     fn append_copy(&self, bytes: &[u8]) -> Result<(), StoreError> {
@@ -218,6 +237,28 @@ impl KeyStore {
         let Some(copy) = &self.copy else { return Ok(()) };
         let bytes = folder::read_file(&self.path, FILE_BYTES_MAX)?;
         folder::replace_file(copy, &bytes)
+    }
+}
+
+/// Fills with zeros a file whose name another has taken, so that its blocks do not keep the secrets. On a file system that
+/// writes elsewhere, or a disk that does, the old blocks stay for a while: no program can reach them there.
+fn overwrite(old: &File, path: &Path) {
+    let zeros = [0; 64 << 10];
+    let fill = || {
+        let length = old.metadata()?.len();
+        let mut at = 0;
+        while at < length {
+            let count = usize::try_from(length - at)
+                .unwrap_or(zeros.len())
+                .min(zeros.len());
+            old.write_all_at(zeros.get(..count).unwrap_or(&zeros), at)?;
+            at += count as u64;
+        }
+        old.sync_data()
+    };
+    let filled: std::io::Result<()> = fill();
+    if let Err(error) = filled {
+        tracing::warn!(error = %error, path = %path.display(), "the key store before was not overwritten");
     }
 }
 
@@ -251,6 +292,44 @@ mod tests {
             assert!(again.ring().held(id).is_some());
         }
         assert_ne!(store.secret(SecretKind::Person, &LABEL, Position(4)).unwrap(), id);
+    }
+
+    #[test]
+    fn the_file_that_held_a_destroyed_secret_is_overwritten_and_of_both_copies() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, copy) = (folder.path().join("keys"), folder.path().join("copy"));
+        let unlock = Unlock::Passphrase(b"correct");
+        drop(KeyStore::create(&path, "us".parse().unwrap(), &unlock, QUICK).unwrap());
+        let mut store = KeyStore::open(&path, &unlock, Some(copy.clone())).unwrap();
+        let id = store.secret(SecretKind::Person, &LABEL, Position(1)).unwrap();
+        let other = store.secret(SecretKind::Person, &[8; 16], Position(1)).unwrap();
+        // A second name keeps hold of the blocks that a search of the disk would find.
+        let old = [folder.path().join("old"), folder.path().join("old-copy")];
+        std::fs::hard_link(&path, &old[0]).unwrap();
+        std::fs::hard_link(&copy, &old[1]).unwrap();
+        store
+            .destroy_each(&[(id, Position(3)), (other, Position(5)), (id, Position(9))])
+            .unwrap();
+        for old in old {
+            let bytes = std::fs::read(old).unwrap();
+            assert!(bytes.len() > 100 && bytes.iter().all(|byte| *byte == 0));
+        }
+        assert_eq!(
+            store.ring().destroyed(SecretKind::Person, &LABEL),
+            Some((id, Position(3)))
+        );
+        assert_eq!(
+            store.ring().destroyed(SecretKind::Person, &[8; 16]),
+            Some((other, Position(5)))
+        );
+        assert_eq!(store.ring().destroyed(SecretKind::Conversation, &LABEL), None);
+        store.secret(SecretKind::Person, &LABEL, Position(6)).unwrap();
+        drop(store);
+        let again = KeyStore::open(&path, &unlock, None).unwrap();
+        assert_eq!(
+            again.ring().destroyed(SecretKind::Person, &LABEL),
+            Some((id, Position(3)))
+        );
     }
 
     #[test]

@@ -15,7 +15,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("govern", &["model"]),
     ("store", &["seal", "model"]),
     ("server", &["store", "seal", "connect", "govern", "model"]),
-    ("chancery", &["server", "store", "seal", "connect", "govern", "model"]),
+    (
+        "chancery",
+        &["server", "store", "seal", "connect", "govern", "model"],
+    ),
     ("chancery-verify", &["seal", "model"]),
 ];
 

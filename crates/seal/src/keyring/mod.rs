@@ -194,6 +194,8 @@ pub struct Keyring {
     chain: [u8; 32],
     held: HashMap<KeyId, Held>,
     found: HashMap<(SecretKind, Label), KeyId>,
+    /// The last of each label that was destroyed: it may have a living one again.
+    gone: HashMap<(SecretKind, Label), (KeyId, Position)>,
     items: HashMap<(String, String), Zeroizing<Vec<u8>>>,
     order: Vec<KeyId>,
 }
@@ -229,6 +231,7 @@ impl Keyring {
             master,
             held: HashMap::new(),
             found: HashMap::new(),
+            gone: HashMap::new(),
             items: HashMap::new(),
             order: Vec::new(),
         }
@@ -309,6 +312,10 @@ impl Keyring {
             Record::Destroyed { id, kind, label, at } => {
                 if self.found.get(&(kind, label)) == Some(&id) {
                     self.found.remove(&(kind, label));
+                }
+                let last = self.gone.entry((kind, label)).or_insert((id, at));
+                if last.1 < at {
+                    *last = (id, at);
                 }
                 if self
                     .held
@@ -412,6 +419,19 @@ impl Keyring {
     /// The living secret of a kind with this label.
     pub fn find(&self, kind: SecretKind, label: &Label) -> Option<KeyId> {
         self.found.get(&(kind, *label)).copied()
+    }
+
+    /// The secret of a kind with this label that was destroyed last, and the entry that says so. Whether or not there is a
+    /// living one again.
+    pub fn destroyed(&self, kind: SecretKind, label: &Label) -> Option<(KeyId, Position)> {
+        self.gone.get(&(kind, *label)).copied()
+    }
+
+    /// What was destroyed last of each kind and label, and the entries that say so, in no order.
+    pub fn all_destroyed(&self) -> impl Iterator<Item = (SecretKind, Label, KeyId, Position)> {
+        self.gone
+            .iter()
+            .map(|((kind, label), (id, at))| (*kind, *label, *id, *at))
     }
 
     /// Everything held, oldest first.

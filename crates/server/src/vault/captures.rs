@@ -79,8 +79,12 @@ impl Inner {
         found.ok_or_else(|| StoreError::damaged(format!("entry {at}"), "is missing").into())
     }
 
-    /// The data key of a capture: by its wrap, else by the epoch's key. None when both are gone.
+    /// The data key of a capture: by its wrap, else by the epoch's key. None when both are gone; and none once a secret that
+    /// it concerns was destroyed, for the epoch's key may live a little longer.
     pub fn data_key(&self, row: &CaptureRow, wrap: Option<Position>) -> Result<Option<Key>, VaultError> {
+        if row.closed {
+            return Ok(None);
+        }
         let first = self.must_entry(row.position)?;
         let sealing = sealing(&first)?;
         if let Some(at) = wrap {
@@ -95,6 +99,11 @@ impl Inner {
                 )?));
             }
         }
+        self.epoch_key(sealing)
+    }
+
+    /// The data key by the epoch's key alone: for writing out what belongs to the living, before the epoch ends.
+    pub fn epoch_key(&self, sealing: &Sealing) -> Result<Option<Key>, VaultError> {
         let Some(kek) = self.encapsulated_key(sealing)? else {
             return Ok(None);
         };

@@ -26,7 +26,7 @@ pub struct Encapsulated {
     key: Key,
 }
 
-fn epoch_label(number: u32) -> [u8; 16] {
+pub fn epoch_label(number: u32) -> [u8; 16] {
     let mut label = *b"chancery-ep\0\0\0\0\0";
     label
         .iter_mut()

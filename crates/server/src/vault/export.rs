@@ -10,14 +10,16 @@ use seal::bundle::{BundleWriter, EvidenceWriter, Facts, MessageState, Proof};
 use seal::group::entry_leaf;
 use seal::keyring::SecretKind;
 use seal::note::Checkpoint;
-use seal::part::{item_key, items};
+use seal::part::{RECORDS, item_key, items};
 use seal::suite::SigningKey;
 use serde::Serialize;
 use serde_json::{Value, json};
-use store::catalogue::{Placement, RecordRow, SearchFilter};
+use store::catalogue::Placement;
 use store::ledger::log::LogReader;
 use store::ledger::{Signed, StoredEntry};
 
+use super::erased::Erasure;
+use super::picked::{Everything, Picked};
 use super::show::{Query, RowOpener};
 use super::{Inner, SIGNING_LABEL, Vault, VaultError, locked, own_secret};
 
@@ -61,8 +63,11 @@ pub struct Exported {
 /// A capture larger than this is not shown beside the part that is asked for.
 const SHOWN_SEALED_BYTES_MAX: u64 = 64 << 10;
 
+/// Keys named in the act by which an export is written down; with more it says only that there are more.
+const KEYS_NAMED: usize = 4096;
+
 /// Is given every selected record; none in place of one that is erased.
-type EachRecord<'a> = dyn FnMut(&RecordRow, Option<Value>) -> Result<(), VaultError> + 'a;
+type EachRecord<'a> = dyn FnMut(&Picked, Option<Value>) -> Result<(), VaultError> + 'a;
 
 /// How an entry is to be shown.
 #[derive(Debug, Clone, Default)]
@@ -95,9 +100,15 @@ impl Vault {
         inner.wait_normalized(inner.ledger.head())?;
         let signed = inner.ledger.flush()?;
         let signed = signed.ok_or_else(|| VaultError::NotFound("record: the ledger is empty".to_owned()))?;
-        let act = json!({ "selection": selection.text(), "size": signed.size, "actor": actor });
+        let rows = inner.selected(selection, signed.covers);
+        // What could not be selected hands out nothing.
+        let released = inner.released(rows.as_ref().map_or(Some(&[][..]), Option::as_deref))?;
+        let act = json!({
+            "selection": selection.text(), "size": signed.size, "covers": signed.covers, "released": released,
+            "actor": actor,
+        });
         inner.act(ActCode::Exported, &act)?;
-        let rows = inner.selected(selection, signed.covers)?;
+        let rows = rows?;
         let wanted = inner.wanted(selection, rows.as_deref())?;
         let job = Job {
             inner,
@@ -116,18 +127,20 @@ impl Vault {
         let mut messages = writer.finish()?;
         let (mut records, mut erased) = (0, 0);
         let mut captures = ReadCaptures::new(inner);
-        inner.each_selected(rows.as_deref(), signed.covers, &mut |row, record| {
-            let capture = captures.get(row.id.capture)?;
-            let state = match (&record, row.placement) {
-                (None, _) => MessageState::Erased,
-                (Some(_), Placement::Part { .. }) if !matches!(wanted, Wanted::All) => MessageState::Part,
-                (Some(_), _) if capture.opens_whole => MessageState::Raw,
-                (Some(_), _) => MessageState::Part,
+        inner.each_selected(rows.as_deref(), signed.covers, &mut |picked, record| {
+            let capture = captures.get(picked.id().capture)?;
+            let state = match (&record, picked) {
+                (None, _) | (_, Picked::Erased(..)) => MessageState::Erased,
+                (Some(_), Picked::Row(row)) => match row.placement {
+                    Placement::Part { .. } if !matches!(wanted, Wanted::All) => MessageState::Part,
+                    _ if capture.opens_whole => MessageState::Raw,
+                    _ => MessageState::Part,
+                },
             };
             records += 1;
             erased += u64::from(record.is_none());
             let connector = (capture.connector.as_str(), capture.version);
-            messages.message(row.id, state, connector, record.as_ref())?;
+            messages.message(picked.id(), state, connector, record.as_ref())?;
             Ok(())
         })?;
         let facts = Facts {
@@ -157,34 +170,34 @@ impl Inner {
     }
 
     /// The selected records in order of id; none for all of them.
-    fn selected(
-        &self,
-        selection: &Selection,
-        covers: Position,
-    ) -> Result<Option<Vec<RecordRow>>, VaultError> {
+    fn selected(&self, selection: &Selection, covers: Position) -> Result<Option<Vec<Picked>>, VaultError> {
         let rows = match selection {
             Selection::All => return Ok(None),
             Selection::Ids(ids) => {
-                let reader = locked(&self.reader);
                 let mut rows = Vec::new();
                 for id in ids.iter().copied().collect::<BTreeSet<_>>() {
-                    let row = reader
-                        .record(id)?
-                        .ok_or_else(|| VaultError::NotFound(format!("record {id}")))?;
-                    rows.push(row);
+                    let row = locked(&self.reader).record(id)?.map(Picked::Row);
+                    let picked = match row {
+                        Some(row) => Some(row),
+                        None => self.erasure(id)?.map(|erasure| Picked::Erased(id, erasure)),
+                    };
+                    rows.push(picked.ok_or_else(|| VaultError::NotFound(format!("record {id}")))?);
                 }
                 rows
             }
             Selection::Query(text) => {
                 let mut rows = Vec::new();
                 self.each_match(&Query::parse(text)?, &mut |_, row, _| {
-                    rows.push(row.clone());
+                    rows.push(Picked::Row(row.clone()));
                     Ok(true)
                 })?;
                 rows
             }
         };
-        let rows: Vec<RecordRow> = rows.into_iter().filter(|row| row.id.capture < covers).collect();
+        let rows: Vec<Picked> = rows
+            .into_iter()
+            .filter(|picked| picked.id().capture < covers)
+            .collect();
         if rows.is_empty() {
             return Err(VaultError::NotFound(
                 "record that this selects, so no bundle was written".to_owned(),
@@ -195,40 +208,70 @@ impl Inner {
 
     fn each_selected(
         &self,
-        rows: Option<&[RecordRow]>,
+        rows: Option<&[Picked]>,
         covers: Position,
         each: &mut EachRecord<'_>,
     ) -> Result<(), VaultError> {
         let mut opener = RowOpener::new(self);
-        let mut one = |row: &RecordRow| {
-            let record = opener
-                .open(row)?
-                .and_then(|json| serde_json::from_slice(json).ok());
-            each(row, record)
+        let mut one = |picked: &Picked| {
+            let record = match picked {
+                Picked::Row(row) => opener
+                    .open(row)?
+                    .and_then(|json| serde_json::from_slice(json).ok()),
+                Picked::Erased(..) => None,
+            };
+            each(picked, record)
         };
         if let Some(rows) = rows {
             return rows.iter().try_for_each(one);
         }
-        let mut after = None;
-        loop {
-            let page = locked(&self.reader).records(&SearchFilter::default(), after, 1000)?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.id);
-            page.iter()
-                .filter(|row| row.id.capture < covers)
-                .try_for_each(&mut one)?;
+        let mut everything = Everything::of(self);
+        while let Some(picked) = everything.next()? {
+            if picked.id().capture < covers {
+                one(&picked)?;
+            }
         }
+        Ok(())
+    }
+
+    /// What a bundle hands out, in the secrets it hung on: by that a later certificate says which bundles hold what was
+    /// destroyed since. None: everything.
+    fn released(&self, rows: Option<&[Picked]>) -> Result<Value, VaultError> {
+        let Some(rows) = rows else { return Ok(Value::Null) };
+        let mut keys = BTreeSet::new();
+        let mut months = BTreeSet::new();
+        for picked in rows {
+            let Picked::Row(row) = picked else { continue };
+            keys.extend([row.conversation, row.person]);
+            let received_at = || -> Result<_, VaultError> {
+                let capture = locked(&self.reader).capture(row.id.capture)?;
+                Ok(capture.map(|capture| capture.received_at).unwrap_or_default())
+            };
+            let received_at = if row.at.is_none() && row.at_local.is_none() {
+                received_at()?
+            } else {
+                model::Timestamp::default()
+            };
+            months.insert(super::rows::month(row.at, row.at_local.as_deref(), received_at));
+        }
+        let store = locked(&self.keys);
+        let period = |month: &i32| store.ring().find(SecretKind::Period, &self.labels.period(*month));
+        keys.extend(months.iter().filter_map(period));
+        keys.remove(&model::KeyId::NONE);
+        let more = keys.len() > KEYS_NAMED;
+        let keys: Vec<model::KeyId> = keys.into_iter().take(KEYS_NAMED).collect();
+        Ok(json!({ "keys": keys, "more": more }))
     }
 
     /// Which entries show the selected records, with the keys that open just them.
-    fn wanted(&self, selection: &Selection, rows: Option<&[RecordRow]>) -> Result<Wanted, VaultError> {
+    fn wanted(&self, selection: &Selection, rows: Option<&[Picked]>) -> Result<Wanted, VaultError> {
         let (Some(rows), false) = (rows, *selection == Selection::All) else {
             return Ok(Wanted::All);
         };
         let mut wanted: BTreeMap<Position, Want> = BTreeMap::new();
         let mut opener = RowOpener::new(self);
-        for row in rows {
-            let capture = row.id.capture;
+        for picked in rows {
+            let capture = picked.id().capture;
             let (chunks, small_enough, wrap) = {
                 let reader = locked(&self.reader);
                 let capture_row = reader.capture(capture)?;
@@ -240,6 +283,27 @@ impl Inner {
                     .transpose()?
                     .unwrap_or_default();
                 (chunks, small_enough, reader.wrap(capture)?)
+            };
+            let row = match picked {
+                Picked::Row(row) => row,
+                Picked::Erased(id, erasure) => {
+                    // Sealed, with what it was sealed under and the entry that says that this is gone.
+                    match erasure {
+                        Erasure::Whole(wraps) => {
+                            for at in chunks.iter().chain(wraps) {
+                                wanted.entry(*at).or_default();
+                            }
+                        }
+                        Erasure::InPart(erased) => {
+                            let (part, item) = (erased.part, erased.item);
+                            self.want_items(&mut wanted, &mut opener, part, id.ordinal, item)?;
+                        }
+                    }
+                    for at in self.destructions_of(capture, erasure)? {
+                        wanted.entry(at).or_default();
+                    }
+                    continue;
+                }
             };
             match row.placement {
                 Placement::Capture => {
@@ -280,7 +344,7 @@ impl Inner {
         let key = opener.part_key(part)?;
         let want = wanted.entry(part).or_default();
         for item in items(header, &entry.body)? {
-            if item.index == first || item.place.ordinal == ordinal {
+            if item.index == first || (item.place.ordinal == ordinal && item.place.stream != RECORDS) {
                 let key = key.as_ref().map(|key| item_key(key, item.index)).transpose()?;
                 want.items.insert(item.index, key);
             }
@@ -444,11 +508,18 @@ impl Job<'_> {
             Kind::Part(part) => {
                 if opener.capture_key(part.source)?.is_none() {
                     let key = opener.part_key(*position)?;
-                    for index in 0..part.item_count {
-                        let key = key.as_ref().map(|key| item_key(key, index)).transpose()?;
-                        want.items.insert(index, key);
+                    for item in items(part, &entry.body)? {
+                        // What a program understood is no evidence beside the bytes it was understood of.
+                        if item.place.stream == RECORDS {
+                            continue;
+                        }
+                        let key = key.as_ref().map(|key| item_key(key, item.index)).transpose()?;
+                        want.items.insert(item.index, key);
                     }
                 }
+            }
+            Kind::Destruction(gone) if gone.key != model::KeyId::NONE => {
+                want.key = Some(seal::act::destruction_key(self.inner.acts_secret(), &gone.salt)?);
             }
             Kind::Wrap(_) | Kind::Gap(_) | Kind::Destruction(_) => {}
         }

@@ -6,12 +6,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use model::entry::{Act, ActCode, Header, Kind, Origin, Sealing};
-use model::{MessageId, Position};
+use model::{MessageId, Position, Timestamp};
 use seal::group::RawEntry;
 use store::StoreError;
 use store::catalogue::{CaptureRow, CaptureState, Catalogue, GapRow};
+use store::failpoint;
 
-use super::{Inner, Progress, VaultError, locked, normalize};
+use super::{Inner, Progress, VaultError, governance, locked, normalize};
 
 /// Captures normalized before new entries are looked at again.
 const CAPTURES_AT_ONCE: u32 = 512;
@@ -97,6 +98,7 @@ fn delete_if_asked(inner: &Inner) -> Result<(), VaultError> {
 
 /// One round; `true` when there was something to do.
 fn step(inner: &Arc<Inner>) -> Result<bool, VaultError> {
+    sweep(inner)?;
     // Wraps and parts that exist must be known before anything is normalized, or it would be written out twice.
     let head = inner.ledger.head();
     let mut busy = false;
@@ -108,6 +110,11 @@ fn step(inner: &Arc<Inner>) -> Result<bool, VaultError> {
     }
     inner.set_progress(|progress| progress.followed = progress.followed.max(head));
     let captures = locked(&inner.catalogue).captures_to_normalize(CAPTURES_AT_ONCE)?;
+    // What arrived before two people agreed is understood first: it may be held.
+    let waiting = captures.first().map(|row| row.position);
+    if governance::destroy::carry_out(inner, waiting)? {
+        return Ok(true);
+    }
     normalize::normalize(inner, &captures)?;
     busy |= !captures.is_empty();
     if captures.is_empty() {
@@ -121,11 +128,11 @@ fn step(inner: &Arc<Inner>) -> Result<bool, VaultError> {
     Ok(busy)
 }
 
-fn position_of(catalogue: &Catalogue) -> Result<Position, StoreError> {
+pub fn position_of(catalogue: &Catalogue) -> Result<Position, StoreError> {
     Ok(Position(u64::try_from(catalogue.mark(FOLLOWED)?).unwrap_or(0)))
 }
 
-fn index_entries(inner: &Arc<Inner>) -> Result<bool, VaultError> {
+pub fn index_entries(inner: &Arc<Inner>) -> Result<bool, VaultError> {
     let from = position_of(&locked(&inner.catalogue))?;
     let head = inner.ledger.head();
     if from > head {
@@ -152,8 +159,33 @@ fn index_entries(inner: &Arc<Inner>) -> Result<bool, VaultError> {
         Ok(next)
     })?;
     drop(catalogue);
+    sweep(inner)?;
     inner.set_progress(|progress| progress.followed = followed);
     Ok(true)
+}
+
+/// Brings what a destruction deleted out of the database's files, before anybody hears that it is done. What cannot be done
+/// now (a full disk) is tried again at the next start or destruction; until then certificates say so.
+fn sweep(inner: &Inner) -> Result<(), VaultError> {
+    let mut catalogue = locked(&inner.catalogue);
+    if inner.sweep_failed.load(Ordering::SeqCst) || !catalogue.must_sweep()? {
+        return Ok(());
+    }
+    failpoint::hit("destruction-purged");
+    let swept = catalogue.write_anew().and_then(|()| {
+        // Nobody reads meanwhile, so that nothing keeps the log from being ended.
+        let _reader = locked(&inner.reader);
+        catalogue.end_log()
+    });
+    match swept {
+        Ok(true) => failpoint::hit("destruction-swept"),
+        Ok(false) => {}
+        Err(error) => {
+            tracing::error!(error = %error, "what was destroyed is deleted, and not yet out of the catalogue's files");
+            inner.sweep_failed.store(true, Ordering::SeqCst);
+        }
+    }
+    Ok(())
 }
 
 fn note(
@@ -166,18 +198,18 @@ fn note(
         .map_err(|problem| StoreError::damaged(format!("entry {at}"), problem.to_string()))?;
     match &header.kind {
         Kind::Chunk(chunk) => {
-            let row = capture_row(at, &chunk.origin, &chunk.sealing, raw.body.len());
+            let row = capture_row(&header, &chunk.origin, &chunk.sealing, raw.body.len());
             catalogue.note_chunk(&row, chunk.sealing.chunk, chunk.sealing.last, at)
         }
         Kind::Outside(outside) => {
-            let mut row = capture_row(at, &outside.origin, &outside.sealing, raw.body.len());
+            let mut row = capture_row(&header, &outside.origin, &outside.sealing, raw.body.len());
             row.cause = Some(outside.cause);
             row.file = outside.file;
             row.file_state = outside.state;
             catalogue.note_chunk(&row, outside.sealing.chunk, outside.sealing.last, at)
         }
-        Kind::Part(part) => catalogue.note_part(part.source, part.part, part.last, at),
-        Kind::Wrap(wrap) => catalogue.note_wrap(wrap.source, at),
+        Kind::Part(part) => catalogue.note_part(part.source, part.part, part.last, at, &part.keys),
+        Kind::Wrap(wrap) => catalogue.note_wrap(wrap.source, at, &wrap.keys),
         Kind::Gap(gap) => catalogue.note_gap(&GapRow {
             position: at,
             connection: gap.connection.as_ref().map(ToString::to_string),
@@ -187,11 +219,21 @@ fn note(
             count: gap.count,
         }),
         Kind::Act(act) => note_act(inner, catalogue, at, act, raw.body),
+        // An epoch's key concerns no wrap and no part.
+        Kind::Destruction(gone) if gone.reason == governance::BY_PEOPLE => {
+            catalogue.note_destruction(&gone.keys, at)
+        }
         Kind::Destruction(_) => Ok(()),
     }
 }
 
-fn capture_row(at: Position, origin: &Origin, sealing: &Sealing, body_bytes: usize) -> CaptureRow {
+fn capture_row(header: &Header, origin: &Origin, sealing: &Sealing, body_bytes: usize) -> CaptureRow {
+    const DAY_MICROS: i64 = 86_400_000_000;
+    let at = header.position;
+    let locked_until = (origin.minimum_lock_days > 0).then(|| {
+        let lock = i64::from(origin.minimum_lock_days).saturating_mul(DAY_MICROS);
+        Timestamp::from_micros(header.recorded_at.as_micros().saturating_add(lock))
+    });
     CaptureRow {
         position: at,
         capture_id: sealing.capture.0,
@@ -208,6 +250,8 @@ fn capture_row(at: Position, origin: &Origin, sealing: &Sealing, body_bytes: usi
         cause: None::<MessageId>,
         file: 0,
         file_state: 0,
+        closed: false,
+        locked_until,
     }
 }
 

@@ -78,6 +78,8 @@ pub struct Imported {
     pub new_messages: u64,
     /// Of these, seen before.
     pub duplicates: u64,
+    /// Records of whom or what was destroyed before, dated from before then: sealed under a key that nobody keeps.
+    pub erased: u64,
     /// Events.
     pub events: u64,
     /// Problems.
@@ -138,7 +140,7 @@ impl Vault {
         if imported.captured {
             let act = serde_json::json!({
                 "capture": capture, "connection": connection.id, "actor": options.actor,
-                "messages": imported.messages, "new": imported.new_messages,
+                "messages": imported.messages, "new": imported.new_messages, "erased": imported.erased,
             });
             self.inner.act(ActCode::Imported, &act)?;
             self.inner.note_possibly_cut(&connection.id, &imported)?;
@@ -352,6 +354,7 @@ impl Inner {
         imported.messages = messages;
         imported.duplicates = if imported.captured { repeated } else { messages };
         imported.new_messages = messages - imported.duplicates;
+        imported.erased = reader.count_erased_of(capture)?;
         imported.events = reader.count_of_capture(capture, RecordSort::Event)?.0;
         imported.problems = reader.count_of_capture(capture, RecordSort::Problem)?.0;
         if imported.captured {

@@ -18,6 +18,8 @@ pub struct Owner {
     pub person: Option<Label>,
     /// Month of the record, as `Timestamp::month` counts.
     pub month: i32,
+    /// It was destroyed, and comes again: sealed under what nobody keeps.
+    pub gone: bool,
 }
 
 impl Labels {
@@ -34,7 +36,23 @@ impl Labels {
     /// Label of a conversation: its id within its connection.
     pub fn conversation(&self, connection: &str, conversation: &Conversation<'_>) -> Option<Label> {
         let id = conversation.id.as_ref().or(conversation.title.as_ref())?;
-        Some(self.digest(&[b"conversation", connection.as_bytes(), id.reveal().as_bytes()]))
+        Some(self.conversation_named(connection, id.reveal()))
+    }
+
+    /// Label of the conversation with this id within its connection.
+    pub fn conversation_named(&self, connection: &str, id: &str) -> Label {
+        self.digest(&[b"conversation", connection.as_bytes(), id.as_bytes()])
+    }
+
+    /// Label of the person with this typed id.
+    pub fn person_by_id(&self, kind: &str, value: &str) -> Label {
+        self.digest(&[b"person", kind.as_bytes(), value.as_bytes()])
+    }
+
+    /// Label of the person who is called so in a conversation.
+    pub fn person_by_name(&self, conversation: Option<&Label>, name: &str) -> Label {
+        let scope = conversation.map_or(b"".as_slice(), |label| label.as_slice());
+        self.digest(&[b"person", b"name", scope, name.as_bytes()])
     }
 
     /// Label of a person: by the most lasting id there is. A name counts only within its conversation, for two people
@@ -45,11 +63,10 @@ impl Labels {
             .iter()
             .find_map(|kind| person.ids.iter().find(|id| id.kind == *kind));
         if let Some(id) = known.or(person.ids.first()) {
-            return Some(self.digest(&[b"person", id.kind.as_bytes(), id.value.reveal().as_bytes()]));
+            return Some(self.person_by_id(&id.kind, id.value.reveal()));
         }
         let name = person.name.as_ref()?;
-        let scope = conversation.map_or(b"".as_slice(), |label| label.as_slice());
-        Some(self.digest(&[b"person", b"name", scope, name.reveal().as_bytes()]))
+        Some(self.person_by_name(conversation, name.reveal()))
     }
 
     /// Label of a retention period.

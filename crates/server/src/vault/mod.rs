@@ -24,16 +24,21 @@ pub mod captures;
 pub mod connections;
 mod door;
 mod epochs;
+mod erased;
 mod existing;
 pub mod export;
 pub mod fetches;
 mod folder;
 mod follow;
+pub mod governance;
 pub mod host;
 pub mod import;
+mod key_copies;
 mod labels;
 mod normalize;
+mod outside_time;
 mod parts;
+mod picked;
 mod rows;
 pub mod show;
 mod sinks;
@@ -121,6 +126,12 @@ pub enum VaultError {
     /// It exists already.
     #[error("{0}")]
     Exists(String),
+    /// What was asked for may not be done.
+    #[error(transparent)]
+    Refused(#[from] govern::Refusal),
+    /// Wrong name or password.
+    #[error("no user of that name has that password")]
+    NotSignedIn,
 }
 
 /// A restart that takes less than this is no gap: platforms try again after seconds.
@@ -169,6 +180,11 @@ pub(crate) struct Inner {
     rebuilds_wanted: AtomicU64,
     /// Counts changes of what the intake must know.
     changes: AtomicU64,
+    governing: Mutex<governance::Governing>,
+    /// What must not come back.
+    tombs: Mutex<Arc<governance::tombs::Table>>,
+    /// What was deleted could not be brought out of the catalogue's files.
+    sweep_failed: AtomicBool,
     closing: AtomicBool,
     _lock: FolderLock,
 }
@@ -185,7 +201,7 @@ impl Vault {
     pub fn open(data: &Path, unlock: &Unlock<'_>, options: VaultOptions) -> Result<Vault, VaultError> {
         let file = read_zone_file(data)?;
         let lock = FolderLock::take(data)?;
-        let keys = KeyStore::open(&data.join("keys/keystore"), unlock, file.key_copy.clone())?;
+        let mut keys = KeyStore::open(&data.join("keys/keystore"), unlock, file.key_copy.clone())?;
         if *keys.ring().zone() != file.zone {
             return Err(StoreError::Mismatch("the key store is of another zone".to_owned()).into());
         }
@@ -221,7 +237,8 @@ impl Vault {
         let path = data.join("catalogue/catalogue.sqlite");
         let (catalogue, _) = Catalogue::open(&path)?;
         let (reader, _) = Catalogue::open(&path)?;
-        let mut keys = keys;
+        // Before anything opens, and before any secret is made.
+        governance::replay_destructions(&ledger, &mut keys)?;
         let epoch = current_epoch(&mut keys, &file.zone, recovery.head, (options.clock)())?;
         let inner = Arc::new(Inner {
             folder: data.to_owned(),
@@ -240,11 +257,15 @@ impl Vault {
             progressed: Condvar::new(),
             rebuilds_wanted: AtomicU64::new(0),
             changes: AtomicU64::new(0),
+            governing: Mutex::new(governance::Governing::new(recovery.head)),
+            tombs: Mutex::default(),
+            sweep_failed: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             _lock: lock,
             ledger,
             file,
         });
+        inner.read_tombs()?;
         if recovery.torn_bytes > 0 {
             inner.note_gap(GapCause::TornGroup, recovery.torn_bytes)?;
         }

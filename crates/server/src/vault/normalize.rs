@@ -10,18 +10,21 @@ use std::sync::atomic::Ordering;
 
 use connect::{Connector, Fetch, Report, Sink};
 use model::entry::{Kind, Wrap};
-use model::{MessageId, Position, Timestamp};
+use model::record::{Attachment, AttachmentState, Record};
+use model::{KeyId, MessageId, Position, Timestamp};
 use seal::Key;
-use store::catalogue::{CaptureRow, CaptureState, Catalogue, FetchRow, RecordRow};
+use store::catalogue::{CaptureRow, CaptureState, Catalogue, ErasedRecord, FetchRow, Placement, RecordRow};
 use store::ledger::Draft;
 use store::{StoreError, failpoint};
 
 use super::captures::{CaptureReader, Descriptor};
 use super::existing::Existing;
+use super::governance::freeze;
+use super::governance::tombs::Tombs;
 use super::labels::Owner;
-use super::parts::{OpenStream, PartWriter};
-use super::rows::Reading;
-use super::sinks::{Again, Gather, Gathered, Stream, Understood};
+use super::parts::{OpenStream, PartWriter, WrittenParts};
+use super::rows::{Reading, seal_row};
+use super::sinks::{Again, Gather, Gathered, Met, Stream, Understood};
 use super::together::{Single, Together};
 use super::{Inner, VaultError, locked};
 
@@ -38,8 +41,18 @@ pub struct Work<'a> {
     pub row: &'a CaptureRow,
     connector: &'static dyn Connector,
     key: Key,
-    chunks: Vec<model::Position>,
+    chunks: Vec<Position>,
     descriptor: Descriptor,
+    tombs: Tombs<'a>,
+}
+
+/// What is to be written to the catalogue of a capture.
+struct Made {
+    rows: Vec<RecordRow>,
+    fetches: Vec<FetchRow>,
+    erased: Vec<ErasedRecord>,
+    /// Where its parts stand, when something in it was destroyed before it came: what belongs to others is written out.
+    freeze: Option<Vec<Position>>,
 }
 
 /// Normalizes captures in their order. What is written of each is there, or none of it counts.
@@ -65,7 +78,26 @@ fn one(inner: &Arc<Inner>, row: &CaptureRow, together: &mut Together<'_>) -> Res
             catalogue.chunks(row)?,
         )
     };
-    let Some(key) = inner.data_key(row, wrap)? else {
+    let existing = if parts.is_empty() {
+        None
+    } else {
+        Some(Existing::read(inner, &parts)?)
+    };
+    let key = if row.closed {
+        together.write()?;
+        match &existing {
+            None if !locked(&inner.catalogue).is_mixed(row.position)? => return erased(inner, row),
+            Some(existing) if existing.is_all_frozen() => return thaw(inner, row, existing),
+            // It was destroyed before it came, and a crash came before what belongs to others was written out.
+            _ => {
+                let first = inner.must_entry(row.position)?;
+                inner.epoch_key(super::captures::sealing(&first)?)?
+            }
+        }
+    } else {
+        inner.data_key(row, wrap)?
+    };
+    let Some(key) = key else {
         together.write()?;
         locked(&inner.catalogue).set_capture(row.position, CaptureState::Unreadable, None)?;
         return Ok(());
@@ -75,12 +107,7 @@ fn one(inner: &Arc<Inner>, row: &CaptureRow, together: &mut Together<'_>) -> Res
         together.write()?;
         return outside(inner, row, &key, wrap.is_some());
     }
-    let Some(connector) = connect::find(&row.connector) else {
-        return Err(VaultError::BadData(format!(
-            "no connector {} in this version",
-            row.connector
-        )));
-    };
+    let connector = connector_of(row)?;
     let work = Work {
         inner,
         row,
@@ -88,17 +115,103 @@ fn one(inner: &Arc<Inner>, row: &CaptureRow, together: &mut Together<'_>) -> Res
         key,
         chunks,
         descriptor,
+        tombs: Tombs::of(inner, &row.connection),
     };
     if parts.is_empty() && reader.len() <= SMALL_BYTES {
         return work.small(reader, wrap.is_some(), together);
     }
     together.write()?;
     locked(&inner.catalogue).clear_records(row.position)?;
-    if parts.is_empty() {
-        work.large(reader)
-    } else {
-        work.again(reader, &Existing::read(inner, &parts)?)
+    match existing {
+        None => work.large(reader),
+        Some(existing) => work.again(reader, &existing, &parts),
     }
+}
+
+fn connector_of(row: &CaptureRow) -> Result<&'static dyn Connector, VaultError> {
+    connect::find(&row.connector)
+        .ok_or_else(|| VaultError::BadData(format!("no connector {} in this version", row.connector)))
+}
+
+/// All of it hung on a secret that was destroyed.
+fn erased(inner: &Inner, row: &CaptureRow) -> Result<(), VaultError> {
+    let mut catalogue = locked(&inner.catalogue);
+    catalogue.transaction(|catalogue| {
+        catalogue.clear_records(row.position)?;
+        if let Some(cause) = row.cause {
+            catalogue.set_fetch(cause, row.file, row.received_at, true)?;
+        }
+        catalogue.set_capture(row.position, CaptureState::Erased, None)
+    })?;
+    Ok(())
+}
+
+/// A secret that a mixed capture concerns was destroyed: rows of the others from what was written out before.
+fn thaw(inner: &Arc<Inner>, row: &CaptureRow, existing: &Existing) -> Result<(), VaultError> {
+    let source = row.position;
+    let reading = Reading {
+        labels: &inner.labels,
+        connection: &row.connection,
+        door: connector_of(row)?.door(),
+        received_at: row.received_at,
+        tombs: None,
+    };
+    locked(&inner.catalogue).clear_records(source)?;
+    let (mut rows, mut fetches) = (Vec::new(), Vec::new());
+    existing.each_frozen(inner, source, &mut |ordinal, json| {
+        let Some((part, item, key)) = existing.find(ordinal)? else {
+            return Ok(());
+        };
+        let id = MessageId {
+            capture: source,
+            ordinal,
+        };
+        let record: Record<'_> = serde_json::from_slice(json).map_err(|_| {
+            VaultError::BadData(format!("the record {id} as it was understood is not readable"))
+        })?;
+        let facts = reading.facts(&record, json);
+        let names = inner.names_of(&facts.owner);
+        let sealed = seal_row(&inner.file.zone, id, &key, json)?;
+        rows.push(facts.row(id, names, Placement::Part { part, item }, sealed));
+        fetches.extend(
+            (0..)
+                .zip(to_fetch(&record))
+                .map(|(file, fetch)| (ordinal, file, fetch)),
+        );
+        if rows.len() >= ROWS_STEP {
+            insert(inner, &std::mem::take(&mut rows))?;
+        }
+        Ok(())
+    })?;
+    let made = Made {
+        rows,
+        fetches: inner.fetch_rows(source, fetches)?,
+        erased: existing.erased(source).collect(),
+        freeze: None,
+    };
+    store(inner, row, made, None, true)
+}
+
+/// Files that a record says are still to be fetched.
+fn to_fetch(record: &Record<'_>) -> Vec<Fetch> {
+    let files = match record {
+        Record::Message(message) => &message.attachments,
+        Record::Event(event) => &event.attachments,
+        Record::Problem(_) => return Vec::new(),
+    };
+    let pending = |file: &Attachment<'_>| {
+        let media_id = file
+            .media_id
+            .as_ref()
+            .filter(|_| file.state == AttachmentState::Pending)?;
+        Some(Fetch {
+            media_id: media_id.clone().into_owned(),
+            url: None,
+            media_type: file.media_type.as_deref().map(str::to_owned),
+            sha256: file.sha256.as_deref().map(str::to_owned),
+        })
+    };
+    files.iter().filter_map(pending).collect()
 }
 
 /// A fetched file is wrapped to the secrets of the message that named it.
@@ -106,6 +219,16 @@ fn outside(inner: &Arc<Inner>, row: &CaptureRow, key: &Key, wrapped: bool) -> Re
     let cause = row
         .cause
         .and_then(|cause| locked(&inner.catalogue).record(cause).ok().flatten());
+    let gone = row
+        .cause
+        .map(|cause| inner.secrets_of_erased(cause))
+        .transpose()?
+        .flatten();
+    if let Some(keys) = gone.filter(|_| cause.is_none() && !wrapped) {
+        // Its message was destroyed while it was on its way: it goes too.
+        inner.write_wrap(row, keys, &Key::random()?, key)?;
+        return erased(inner, row);
+    }
     if !wrapped {
         let month = cause
             .as_ref()
@@ -127,17 +250,7 @@ fn outside(inner: &Arc<Inner>, row: &CaptureRow, key: &Key, wrapped: bool) -> Re
             wanted.push((seal::keyring::SecretKind::Unattributed, label));
         }
         let keys = inner.owner_keys(&wanted)?;
-        let wrapped_key = seal::wrap::wrap(&keys.joint, key)?;
-        let wrap = Wrap {
-            source: row.position,
-            mixed: false,
-            keys: keys.ids,
-            wrapped_key,
-        };
-        inner.ledger.append(vec![Draft {
-            kind: Kind::Wrap(wrap),
-            body: Vec::new(),
-        }])?;
+        inner.write_wrap(row, keys.ids, &keys.joint, key)?;
     }
     let mut catalogue = locked(&inner.catalogue);
     catalogue.transaction(|catalogue| {
@@ -149,6 +262,29 @@ fn outside(inner: &Arc<Inner>, row: &CaptureRow, key: &Key, wrapped: bool) -> Re
     Ok(())
 }
 
+impl Inner {
+    /// Writes a wrap of a capture that concerns one author and conversation.
+    fn write_wrap(
+        &self,
+        row: &CaptureRow,
+        keys: Vec<KeyId>,
+        joint: &Key,
+        key: &Key,
+    ) -> Result<(), VaultError> {
+        let wrap = Wrap {
+            source: row.position,
+            mixed: false,
+            keys,
+            wrapped_key: seal::wrap::wrap(joint, key)?,
+        };
+        self.ledger.append(vec![Draft {
+            kind: Kind::Wrap(wrap),
+            body: Vec::new(),
+        }])?;
+        Ok(())
+    }
+}
+
 impl Work<'_> {
     fn reading(&self) -> Reading<'_> {
         Reading {
@@ -156,6 +292,7 @@ impl Work<'_> {
             connection: &self.row.connection,
             door: self.connector.door(),
             received_at: self.row.received_at,
+            tombs: Some(&self.tombs),
         }
     }
 
@@ -198,14 +335,21 @@ impl Work<'_> {
     ) -> Result<(), VaultError> {
         let streams = self.connector.streams(&mut reader).map_err(VaultError::Capture)?;
         reader.seek(SeekFrom::Start(0)).map_err(VaultError::Capture)?;
+        let reading = self.reading();
         let mut gather = Gather {
-            reading: self.reading(),
+            // With a wrap it was decided before whether this comes back: a hold that was in force then may be lifted now.
+            reading: Reading {
+                tombs: reading.tombs.filter(|_| !wrapped),
+                ..reading
+            },
             gathered: Gathered::default(),
             files: 0,
         };
         let report = self.parse(reader, &mut gather)?;
-        let gathered = gather.gathered;
-        if let (Some(owner), 1) = (single_owner(&gathered), streams) {
+        let mut gathered = gather.finish();
+        // What was destroyed before goes into parts, which say how many records there were.
+        let gone = gathered.records.iter().any(|record| record.facts.owner.gone);
+        if let (Some(owner), 1, false) = (single_owner(&gathered), streams, gone) {
             return together.add(Single {
                 row: self.row.clone(),
                 key: self.key.clone(),
@@ -213,6 +357,7 @@ impl Work<'_> {
                     conversation: None,
                     person: None,
                     month: self.row.received_at.month(),
+                    gone: false,
                 }),
                 wrapped,
                 gathered,
@@ -221,12 +366,13 @@ impl Work<'_> {
         }
         together.write()?;
         locked(&self.inner.catalogue).clear_records(self.row.position)?;
-        let rows = self.write_parts(&gathered, streams)?;
-        let fetches = self.inner.fetch_rows(self.row.position, gathered.fetches)?;
-        self.store(&rows, &fetches, &report)
+        let fetches = std::mem::take(&mut gathered.fetches);
+        let fetches = self.inner.fetch_rows(self.row.position, fetches)?;
+        let made = Made::of(self.write_parts(&gathered, streams)?, fetches);
+        self.store(made, &report)
     }
 
-    fn write_parts(&self, gathered: &Gathered, streams: u32) -> Result<Vec<RecordRow>, VaultError> {
+    fn write_parts(&self, gathered: &Gathered, streams: u32) -> Result<WrittenParts, VaultError> {
         let mut writer = self.part_writer(streams > 1);
         let mut belongings = gathered.belongings.iter().peekable();
         for (ordinal, record) in (0u32..).zip(&gathered.records) {
@@ -238,9 +384,9 @@ impl Work<'_> {
         for rest in belongings {
             writer.bytes(rest.span, rest.owner)?;
         }
-        let rows = writer.finish(streams)?;
+        let written = writer.finish(streams)?;
         failpoint::hit("normalized-entries");
-        Ok(rows)
+        Ok(written)
     }
 
     /// An export: parts are written while it is parsed, so that memory does not grow with it.
@@ -256,6 +402,7 @@ impl Work<'_> {
             rows: Vec::new(),
             fetches: Vec::new(),
             json: Vec::new(),
+            met: Met::default(),
         };
         let report = self.parse(reader, &mut sink)?;
         let Stream {
@@ -264,15 +411,30 @@ impl Work<'_> {
             fetches,
             ..
         } = sink;
-        rows.extend(writer.finish(streams)?);
+        let mut written = writer.finish(streams)?;
+        rows.append(&mut written.rows);
         failpoint::hit("normalized-entries");
         let fetches = self.inner.fetch_rows(self.row.position, fetches)?;
-        self.store(&rows, &fetches, &report)
+        self.store(
+            Made {
+                rows,
+                ..Made::of(written, fetches)
+            },
+            &report,
+        )
     }
 
     /// Parts are there already: only the rows are made again.
-    fn again(&self, reader: CaptureReader, existing: &Existing) -> Result<(), VaultError> {
-        if !existing.keys.is_empty() && locked(&self.inner.catalogue).wrap(self.row.position)?.is_none() {
+    fn again(
+        &self,
+        reader: CaptureReader,
+        existing: &Existing,
+        parts: &[Position],
+    ) -> Result<(), VaultError> {
+        if !self.row.closed
+            && !existing.keys.is_empty()
+            && locked(&self.inner.catalogue).wrap(self.row.position)?.is_none()
+        {
             // A crash came between parts and wrap; both go in one append, so this store was written otherwise.
             tracing::warn!(
                 entry.position = self.row.position.0,
@@ -281,39 +443,83 @@ impl Work<'_> {
         }
         let mut sink = Again {
             work: self,
-            reading: self.reading(),
+            reading: Reading {
+                tombs: None,
+                ..self.reading()
+            },
             existing,
             next: 0,
+            living: false,
             files: 0,
             rows: Vec::new(),
             fetches: Vec::new(),
         };
         let report = self.parse(reader, &mut sink)?;
         let Again { rows, fetches, .. } = sink;
-        let fetches = self.inner.fetch_rows(self.row.position, fetches)?;
-        self.store(&rows, &fetches, &report)
+        let made = Made {
+            rows,
+            fetches: self.inner.fetch_rows(self.row.position, fetches)?,
+            erased: existing.erased(self.row.position).collect(),
+            freeze: self.row.closed.then(|| parts.to_vec()),
+        };
+        self.store(made, &report)
     }
 
     /// Writes rows in a transaction of their own.
     pub fn insert(&self, rows: Vec<RecordRow>) -> Result<(), VaultError> {
-        let mut catalogue = locked(&self.inner.catalogue);
-        catalogue.transaction(|catalogue| {
-            for row in &rows {
-                catalogue.insert_record(row)?;
-            }
-            Ok(())
-        })?;
-        Ok(())
+        insert(self.inner, &rows)
     }
 
-    fn store(&self, rows: &[RecordRow], fetches: &[FetchRow], report: &Report) -> Result<(), VaultError> {
-        let mut catalogue = locked(&self.inner.catalogue);
-        catalogue
-            .transaction(|catalogue| store_normalized(catalogue, self.row.position, rows, fetches, report))?;
-        drop(catalogue);
+    fn store(&self, made: Made, report: &Report) -> Result<(), VaultError> {
+        store(self.inner, self.row, made, Some(report), false)?;
         failpoint::hit("normalized-catalogue");
         Ok(())
     }
+}
+
+impl Made {
+    fn of(written: WrittenParts, fetches: Vec<FetchRow>) -> Made {
+        Made {
+            rows: written.rows,
+            fetches,
+            erased: written.erased,
+            freeze: written.any_gone.then_some(written.parts),
+        }
+    }
+}
+
+fn insert(inner: &Inner, rows: &[RecordRow]) -> Result<(), VaultError> {
+    let mut catalogue = locked(&inner.catalogue);
+    catalogue.transaction(|catalogue| {
+        rows.iter()
+            .try_for_each(|row| catalogue.insert_record(row).map(drop))
+    })?;
+    Ok(())
+}
+
+/// Writes what was made of a capture. `unordered`: rows did not come in the order of their ordinals.
+fn store(
+    inner: &Arc<Inner>,
+    row: &CaptureRow,
+    mut made: Made,
+    report: Option<&Report>,
+    unordered: bool,
+) -> Result<(), VaultError> {
+    if let Some(parts) = &made.freeze {
+        insert(inner, &std::mem::take(&mut made.rows))?;
+        freeze(inner, row.position, parts, &[])?;
+    }
+    let mut catalogue = locked(&inner.catalogue);
+    catalogue.transaction(|catalogue| {
+        store_normalized(catalogue, row.position, &made.rows, &made.fetches, report)?;
+        if unordered {
+            catalogue.tell_repeats_of(row.position)?;
+        }
+        made.erased
+            .iter()
+            .try_for_each(|erased| catalogue.note_erased(erased))
+    })?;
+    Ok(())
 }
 
 /// Writes what was understood of a capture into the catalogue.
@@ -322,7 +528,7 @@ pub fn store_normalized(
     capture: Position,
     rows: &[RecordRow],
     fetches: &[FetchRow],
-    report: &Report,
+    report: Option<&Report>,
 ) -> Result<(), StoreError> {
     for row in rows {
         catalogue.insert_record(row)?;
@@ -333,8 +539,8 @@ pub fn store_normalized(
             catalogue.set_fetch(fetch.id, outside.file, outside.received_at, true)?;
         }
     }
-    let report = serde_json::to_string(report).unwrap_or_default();
-    catalogue.set_capture(capture, CaptureState::Normalized, Some(&report))
+    let report = report.map(|report| serde_json::to_string(report).unwrap_or_default());
+    catalogue.set_capture(capture, CaptureState::Normalized, report.as_deref())
 }
 
 impl Inner {

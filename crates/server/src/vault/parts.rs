@@ -3,17 +3,17 @@
 //! The capture is read a second time, in step with what the parser understood: what lies between two spans belongs to
 //! nobody in particular and goes into parts of the connection's own, so that nothing of the capture is left out.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::{self, Read};
 use std::sync::Arc;
 
 use connect::Span;
 use model::entry::{Kind, Part, WRAP_KEYS_MAX, Wrap};
-use model::{KeyId, MessageId};
+use model::{KeyId, MessageId, Position};
 use seal::Key;
 use seal::keyring::SecretKind;
 use seal::part::{ITEM_BYTES_MAX, NO_RECORD, PartBuilder, Place};
-use store::catalogue::{CaptureRow, Placement, RecordRow};
+use store::catalogue::{CaptureRow, ErasedRecord, Placement, RecordRow};
 use store::ledger::Draft;
 
 use super::labels::Owner;
@@ -62,7 +62,11 @@ impl<'a> OwnerBook<'a> {
             return Ok(known.clone());
         }
         let wanted = self.inner.labels.secrets(owner, self.connection);
-        let found = self.inner.owner_keys(&wanted)?;
+        let found = if owner.gone {
+            self.inner.nobodys_keys(&wanted)?
+        } else {
+            self.inner.owner_keys(&wanted)?
+        };
         if self.known.len() >= OWNERS_MAX {
             self.known.clear();
         }
@@ -105,17 +109,37 @@ impl Inner {
     }
 }
 
-/// A row that waits for the position of its part.
+impl Inner {
+    /// What seals what was destroyed and comes again: it names the secrets that are gone, so that the record says why, and
+    /// is a key that nobody keeps.
+    fn nobodys_keys(&self, wanted: &[(SecretKind, [u8; 16])]) -> Result<OwnerKeys, VaultError> {
+        let keys = locked(&self.keys);
+        let named = |(kind, label): &(SecretKind, [u8; 16])| {
+            let gone = keys.ring().destroyed(*kind, label).map(|(id, _)| id);
+            gone.or_else(|| keys.ring().find(*kind, label))
+        };
+        let mut ids: Vec<KeyId> = wanted.iter().filter_map(named).collect();
+        ids.sort_unstable();
+        Ok(OwnerKeys {
+            ids,
+            joint: Key::random()?,
+            names: (KeyId::NONE, KeyId::NONE),
+        })
+    }
+}
+
+/// A row that waits for the position of its part. One that is gone leaves only its place.
 struct WaitingRow {
     id: MessageId,
     facts: Facts,
     names: (KeyId, KeyId),
     item: u32,
     sealed: Vec<u8>,
+    gone: bool,
 }
 
 impl WaitingRow {
-    fn placed(self, part: model::Position) -> RecordRow {
+    fn placed(self, part: Position) -> RecordRow {
         self.facts.row(
             self.id,
             self.names,
@@ -163,6 +187,23 @@ pub struct PartWriter<'a> {
     /// Streams that are not cut: a container whose members are.
     skip: Option<u32>,
     placed: Vec<RecordRow>,
+    written: Vec<Position>,
+    gone: HashSet<u32>,
+    /// Something in it was destroyed before: its whole is not wrapped.
+    any_gone: bool,
+    erased: Vec<ErasedRecord>,
+}
+
+/// What became of a capture that was written out as parts.
+pub struct WrittenParts {
+    /// Rows not taken yet.
+    pub rows: Vec<RecordRow>,
+    /// Where the parts stand.
+    pub parts: Vec<Position>,
+    /// Records that were destroyed before.
+    pub erased: Vec<ErasedRecord>,
+    /// Whether anything in it was.
+    pub any_gone: bool,
 }
 
 impl<'a> PartWriter<'a> {
@@ -187,7 +228,16 @@ impl<'a> PartWriter<'a> {
             all_keys: BTreeSet::new(),
             skip: container.then_some(0),
             placed: Vec::new(),
+            written: Vec::new(),
+            gone: HashSet::new(),
+            any_gone: false,
+            erased: Vec::new(),
         }
+    }
+
+    /// Whether a record was destroyed before.
+    pub fn is_gone(&self, ordinal: u32) -> bool {
+        self.gone.contains(&ordinal)
     }
 
     fn nobody(&self) -> Owner {
@@ -195,6 +245,7 @@ impl<'a> PartWriter<'a> {
             conversation: None,
             person: None,
             month: self.capture.received_at.month(),
+            gone: false,
         }
     }
 
@@ -207,7 +258,13 @@ impl<'a> PartWriter<'a> {
         let owner = facts.owner;
         let names = self.book.keys(&owner)?.names;
         let (item, key) = self.cut(span, owner, ordinal)?;
-        let sealed = seal_row(&self.inner.file.zone, id, &key, json)?;
+        let gone = owner.gone;
+        let sealed = if gone {
+            self.gone.insert(ordinal);
+            Vec::new()
+        } else {
+            seal_row(&self.inner.file.zone, id, &key, json)?
+        };
         self.open_bytes += sealed.len() + 128;
         if let Some(open) = self.open.get_mut(&owner) {
             open.rows.push(WaitingRow {
@@ -216,6 +273,7 @@ impl<'a> PartWriter<'a> {
                 names,
                 item,
                 sealed,
+                gone,
             });
         }
         self.close_if_full(owner)
@@ -358,6 +416,7 @@ impl<'a> PartWriter<'a> {
             .saturating_sub(open.builder.size_bytes() + rows_bytes);
         let keys = self.book.keys(&owner)?;
         self.all_keys.extend(keys.ids.iter().copied());
+        self.any_gone |= owner.gone;
         let (part, body) = open.builder.finish(keys.ids, &keys.joint)?;
         self.closed_bytes += body.len() + rows_bytes;
         self.closed.push(ClosedPart {
@@ -394,8 +453,19 @@ impl<'a> PartWriter<'a> {
         if !drafts.is_empty() {
             let first = self.inner.ledger.append(drafts)?;
             for (at, rows) in (0..).zip(rows) {
-                self.placed
-                    .extend(rows.into_iter().map(|row| row.placed(first.plus(at))));
+                let part = first.plus(at);
+                self.written.push(part);
+                for row in rows {
+                    if row.gone {
+                        self.erased.push(ErasedRecord {
+                            id: row.id,
+                            part,
+                            item: row.item,
+                        });
+                    } else {
+                        self.placed.push(row.placed(part));
+                    }
+                }
             }
         }
         self.closed_bytes = kept.as_ref().map_or(0, |kept| kept.body.len());
@@ -405,7 +475,7 @@ impl<'a> PartWriter<'a> {
 
     /// The capture as received stays openable while every secret it concerns lives.
     fn whole_wrap(&self) -> Result<Option<Draft>, VaultError> {
-        if self.all_keys.len() > WRAP_KEYS_MAX {
+        if self.any_gone || self.all_keys.len() > WRAP_KEYS_MAX {
             return Ok(None);
         }
         let ids: Vec<KeyId> = self.all_keys.iter().copied().collect();
@@ -434,7 +504,7 @@ impl<'a> PartWriter<'a> {
     }
 
     /// Writes out the rest of every stream and all parts.
-    pub fn finish(mut self, streams: u32) -> Result<Vec<RecordRow>, VaultError> {
+    pub fn finish(mut self, streams: u32) -> Result<WrittenParts, VaultError> {
         let skip = self.skip;
         for stream in (0..streams).filter(|stream| Some(*stream) != skip) {
             self.position(stream)?;
@@ -460,6 +530,11 @@ impl<'a> PartWriter<'a> {
             self.close(owner)?;
         }
         self.write_closed(true)?;
-        Ok(self.placed)
+        Ok(WrittenParts {
+            rows: self.placed,
+            parts: self.written,
+            erased: self.erased,
+            any_gone: self.any_gone,
+        })
     }
 }

@@ -4,9 +4,11 @@ use connect::Door;
 use model::bytes::Writer;
 use model::record::{Event, Message, Problem, Record};
 use model::{KeyId, MessageId, Timestamp, ZoneId};
+use seal::keyring::Label;
 use seal::suite::{self, Key, SealError};
 use store::catalogue::{Digest, Placement, RecordRow, RecordSort};
 
+use super::governance::tombs::Tombs;
 use super::labels::{Labels, Owner};
 
 const ROW: &[u8] = b"chancery/1/row";
@@ -60,6 +62,41 @@ fn piece(digest: &Digest) -> i64 {
         .map_or(0, |bytes| i64::from_be_bytes(*bytes))
 }
 
+/// The month of a record: of when it was said, else of when it was received.
+pub fn month(at: Option<Timestamp>, local: Option<&str>, received_at: Timestamp) -> i32 {
+    let local = || {
+        let (year, month) = (
+            local?.get(..4)?.parse::<i32>().ok()?,
+            local?.get(5..7)?.parse::<i32>().ok()?,
+        );
+        Some(year * 12 + month - 1)
+    };
+    at.map(Timestamp::month)
+        .or_else(local)
+        .unwrap_or_else(|| received_at.month())
+}
+
+/// Between which instants something was said: one and the same, where it is known; up to a day apart, where only a wall
+/// clock of unknown zone is.
+pub fn when(at: Option<Timestamp>, local: Option<&str>, received_at: Timestamp) -> (Timestamp, Timestamp) {
+    // Zones reach from twelve hours behind UTC to fourteen before it.
+    const HOUR: i64 = 3_600_000_000;
+    let wall = || {
+        Timestamp::parse(&format!("{}Z", local?))
+            .ok()
+            .map(Timestamp::as_micros)
+    };
+    match at {
+        Some(at) => (at, at),
+        None => wall().map_or((received_at, received_at), |wall| {
+            (
+                Timestamp::from_micros(wall - 14 * HOUR),
+                Timestamp::from_micros(wall + 12 * HOUR),
+            )
+        }),
+    }
+}
+
 /// Whose captures, and how they are compared.
 pub struct Reading<'a> {
     /// For digests.
@@ -70,6 +107,8 @@ pub struct Reading<'a> {
     pub door: Door,
     /// When it was received: the period of records without a time.
     pub received_at: Timestamp,
+    /// What was destroyed and must not come back; none for rows of what stands in the ledger already.
+    pub tombs: Option<&'a Tombs<'a>>,
 }
 
 /// What of a record stands plain.
@@ -109,17 +148,27 @@ impl Reading<'_> {
         )
     }
 
-    fn month(&self, at: Option<Timestamp>, local: Option<&str>) -> i32 {
-        let local = || {
-            let (year, month) = (
-                local?.get(..4)?.parse::<i32>().ok()?,
-                local?.get(5..7)?.parse::<i32>().ok()?,
-            );
-            Some(year * 12 + month - 1)
+    fn owner(
+        &self,
+        conversation: Option<Label>,
+        person: Option<Label>,
+        at: Option<Timestamp>,
+        local: Option<&str>,
+    ) -> Owner {
+        let mut owner = Owner {
+            conversation,
+            person,
+            month: self.month(at, local),
+            gone: false,
         };
-        at.map(Timestamp::month)
-            .or_else(local)
-            .unwrap_or_else(|| self.received_at.month())
+        owner.gone = self
+            .tombs
+            .is_some_and(|tombs| tombs.gone(&owner, when(at, local, self.received_at)));
+        owner
+    }
+
+    fn month(&self, at: Option<Timestamp>, local: Option<&str>) -> i32 {
+        month(at, local, self.received_at)
     }
 
     fn message(&self, message: &Message<'_>, json: &[u8]) -> Facts {
@@ -153,11 +202,7 @@ impl Reading<'_> {
                     .and_then(|quote| quote.platform_id.as_ref()),
             ),
             place: minute.unwrap_or_else(|| piece(&digest)),
-            owner: Owner {
-                conversation,
-                person,
-                month: self.month(message.sent_at, local),
-            },
+            owner: self.owner(conversation, person, message.sent_at, local),
         }
     }
 
@@ -205,11 +250,7 @@ impl Reading<'_> {
             platform: self.platform(event.platform_id.as_ref()),
             target: self.platform(event.target.as_ref()),
             place: minute(event.occurred_at, None).unwrap_or_else(|| piece(&digest)),
-            owner: Owner {
-                conversation,
-                person,
-                month: self.month(event.occurred_at, None),
-            },
+            owner: self.owner(conversation, person, event.occurred_at, None),
         }
     }
 
@@ -224,11 +265,7 @@ impl Reading<'_> {
             platform: None,
             target: None,
             place: piece(&digest),
-            owner: Owner {
-                conversation: None,
-                person: None,
-                month: self.received_at.month(),
-            },
+            owner: self.owner(None, None, None, None),
         }
     }
 }

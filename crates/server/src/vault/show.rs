@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use store::catalogue::{CaptureRow, Placement, RecordRow, RecordSort, SearchFilter};
 
+use super::erased::Erasure;
 use super::rows::open_row;
 use super::{Inner, Vault, VaultError, locked};
 
@@ -246,6 +247,8 @@ pub struct Coverage {
     pub normalized: Position,
     /// Captures that no key opens.
     pub unreadable: u64,
+    /// Records that were destroyed, and captures that were destroyed whole: they were there, and are not found any more.
+    pub erased: u64,
     /// Gaps known, in any connection.
     pub gaps: u64,
     /// More was found than was asked for.
@@ -280,10 +283,12 @@ impl Vault {
             Ok(true)
         })?;
         let gaps = locked(&self.inner.reader).gaps()?.len() as u64;
+        let erased = locked(&self.inner.reader).count_erased()?;
         Ok(Coverage {
             head: self.inner.ledger.head(),
             normalized: progress.normalized,
             unreadable: locked(&self.inner.reader).count_unreadable()?,
+            erased: erased.0 + erased.1,
             gaps,
             more,
         })
@@ -295,10 +300,21 @@ impl Vault {
     /// [`VaultError::NotFound`]; [`VaultError::Store`] when the act could not be written: then nothing is shown.
     pub fn show(&self, id: MessageId, actor: &str) -> Result<Value, VaultError> {
         let row = locked(&self.inner.reader).record(id)?;
-        let row = row.ok_or_else(|| VaultError::NotFound(format!("record {id}")))?;
+        let erasure = if row.is_none() {
+            self.inner.erasure(id)?
+        } else {
+            None
+        };
+        if row.is_none() && erasure.is_none() {
+            return Err(VaultError::NotFound(format!("record {id}")));
+        }
         self.inner
             .act(ActCode::Shown, &json!({ "id": id.to_string(), "actor": actor }))?;
-        self.inner.show(&row)
+        match (row, erasure) {
+            (Some(row), _) => self.inner.show(&row),
+            (None, Some(erasure)) => self.inner.show_erased(id, &erasure),
+            (None, None) => Err(VaultError::NotFound(format!("record {id}"))),
+        }
     }
 }
 
@@ -374,6 +390,29 @@ impl Inner {
             "capture": capture,
             "proof": signed.map(|signed| json!({
                 "covered": signed.covers > row.id.capture,
+                "checkpoint_size": signed.size,
+                "checkpoint_covers": signed.covers,
+                "outside_anchor": Value::Null,
+            })),
+        }))
+    }
+}
+
+impl Inner {
+    /// That a record was there, and went.
+    fn show_erased(&self, id: MessageId, erasure: &Erasure) -> Result<Value, VaultError> {
+        let capture = locked(&self.reader).capture(id.capture)?;
+        let signed = self.ledger.signed();
+        Ok(json!({
+            "id": id.to_string(),
+            "state": "erased",
+            "erased": self.erasure_json(id.capture, erasure)?,
+            "record": Value::Null,
+            "pointing_at_it": [],
+            "files": [],
+            "capture": capture.map(|capture| capture_json(&capture, None)),
+            "proof": signed.map(|signed| json!({
+                "covered": signed.covers > id.capture,
                 "checkpoint_size": signed.size,
                 "checkpoint_covers": signed.covers,
                 "outside_anchor": Value::Null,

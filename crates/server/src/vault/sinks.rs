@@ -1,10 +1,12 @@
 //! What takes a parser's records: in memory, as parts while it parses, or as rows for parts that exist.
 
+use std::collections::HashSet;
 use std::io;
 
 use connect::{Fetch, Sink, Span};
 use model::record::{Conversation, Participant, Record};
 use model::{KeyId, MessageId};
+use seal::keyring::Label;
 use store::catalogue::{Placement, RecordRow};
 
 use super::existing::Existing;
@@ -26,6 +28,29 @@ pub struct Belonging {
     pub span: Span,
     pub owner: Owner,
     pub before_record: usize,
+}
+
+impl Gather<'_> {
+    /// What was gathered, once it is known of all bytes whose they are.
+    pub fn finish(self) -> Gathered {
+        let mut gathered = self.gathered;
+        let mut met = Met::default();
+        gathered
+            .records
+            .iter()
+            .for_each(|record| met.note(&record.facts.owner));
+        for belonging in &mut gathered.belongings {
+            belonging.owner.gone = met.buries(&self.reading, &belonging.owner);
+        }
+        let gone = |ordinal: u32| {
+            let record = gathered.records.get(ordinal as usize);
+            record.is_some_and(|record| record.facts.owner.gone)
+        };
+        let mut fetches = std::mem::take(&mut gathered.fetches);
+        fetches.retain(|(ordinal, ..)| !gone(*ordinal));
+        gathered.fetches = fetches;
+        gathered
+    }
 }
 
 #[derive(Default)]
@@ -51,6 +76,7 @@ fn owner_of_bytes(
         conversation,
         person,
         month: reading.received_at.month(),
+        gone: false,
     }
 }
 
@@ -110,6 +136,8 @@ pub struct Stream<'a> {
     pub rows: Vec<RecordRow>,
     pub fetches: Vec<(u32, u16, Fetch)>,
     pub json: Vec<u8>,
+    /// Whose records came so far, with and without a tomb.
+    pub met: Met,
 }
 
 impl Sink for Stream<'_> {
@@ -117,6 +145,7 @@ impl Sink for Stream<'_> {
         let mut json = std::mem::take(&mut self.json);
         to_json(record, &mut json)?;
         let facts = self.reading.facts(record, &json);
+        self.met.note(&facts.owner);
         self.writer
             .record(span, self.next, facts, &json)
             .map_err(io::Error::other)?;
@@ -138,7 +167,8 @@ impl Sink for Stream<'_> {
         conversation: Option<&Conversation<'_>>,
         person: Option<&Participant<'_>>,
     ) -> io::Result<()> {
-        let owner = owner_of_bytes(&self.reading, conversation, person);
+        let mut owner = owner_of_bytes(&self.reading, conversation, person);
+        owner.gone = self.met.buries(&self.reading, &owner);
         self.writer.bytes(span, owner).map_err(io::Error::other)
     }
 
@@ -147,9 +177,37 @@ impl Sink for Stream<'_> {
             .next
             .checked_sub(1)
             .ok_or_else(|| io::Error::other("a file before any record"))?;
-        self.fetches.push((ordinal, self.files, fetch.clone()));
+        if !self.writer.is_gone(ordinal) {
+            self.fetches.push((ordinal, self.files, fetch.clone()));
+        }
         self.files = self.files.saturating_add(1);
         Ok(())
+    }
+}
+
+/// Whose records a capture holds. Bytes without a date of their own (a contact card, a file in a zip) follow them.
+#[derive(Default)]
+pub struct Met {
+    gone: HashSet<(Option<Label>, Option<Label>)>,
+    living: HashSet<(Option<Label>, Option<Label>)>,
+}
+
+impl Met {
+    pub fn note(&mut self, owner: &Owner) {
+        let who = (owner.conversation, owner.person);
+        if owner.gone {
+            self.gone.insert(who);
+        } else if who != (None, None) {
+            self.living.insert(who);
+        }
+    }
+
+    /// Whether bytes of this owner are to be sealed under what nobody keeps: when a record of theirs is; and when there
+    /// is none, and they were destroyed and have not come back since.
+    pub fn buries(&self, reading: &Reading<'_>, owner: &Owner) -> bool {
+        let who = (owner.conversation, owner.person);
+        let Some(tombs) = reading.tombs else { return false };
+        self.gone.contains(&who) || (!self.living.contains(&who) && tombs.gone_for_good(owner))
     }
 }
 
@@ -159,6 +217,8 @@ pub struct Again<'a> {
     pub reading: Reading<'a>,
     pub existing: &'a Existing,
     pub next: u32,
+    /// Whether the record before can be opened.
+    pub living: bool,
     pub files: u16,
     pub rows: Vec<RecordRow>,
     pub fetches: Vec<(u32, u16, Fetch)>,
@@ -174,7 +234,9 @@ impl Again<'_> {
             capture: self.work.row.position,
             ordinal: self.next,
         };
+        self.living = false;
         if let Some((part, item, key)) = self.existing.find(self.next)? {
+            self.living = true;
             let sealed = seal_row(&inner.file.zone, id, &key, &json)?;
             let names = inner.names_of(&facts.owner);
             self.rows
@@ -186,7 +248,7 @@ impl Again<'_> {
 
 impl Inner {
     /// Names of the secrets of an owner, where they live.
-    fn names_of(&self, owner: &Owner) -> (KeyId, KeyId) {
+    pub fn names_of(&self, owner: &Owner) -> (KeyId, KeyId) {
         let keys = locked(&self.keys);
         let find = |kind, label: Option<[u8; 16]>| {
             label
@@ -227,7 +289,9 @@ impl Sink for Again<'_> {
             .next
             .checked_sub(1)
             .ok_or_else(|| io::Error::other("a file before any record"))?;
-        self.fetches.push((ordinal, self.files, fetch.clone()));
+        if self.living {
+            self.fetches.push((ordinal, self.files, fetch.clone()));
+        }
         self.files = self.files.saturating_add(1);
         Ok(())
     }

@@ -188,6 +188,8 @@ impl Vault {
     /// [`VaultError::Store`].
     pub fn attest_keys(&self, actor: &str) -> Result<Value, VaultError> {
         let listed = self.keys(actor)?;
+        let (holds, requests_waiting) = self.inner.governed()?;
+        let unfinished = self.inner.erasures_not_in_force()?;
         let keys = locked(&self.inner.keys);
         let epochs = |living: bool| {
             keys.ring()
@@ -204,6 +206,9 @@ impl Vault {
             "epochs_open": epochs(true),
             "epochs_destroyed": epochs(false),
             "erasure_in_force": second_copy && epochs(true) <= 2,
+            "holds": holds,
+            "requests_waiting": requests_waiting,
+            "destructions_not_in_force": unfinished,
             "why": if second_copy {
                 "private keys of epochs before the last are destroyed once all their captures have wraps or parts"
             } else {
@@ -313,6 +318,30 @@ impl Inner {
             },
         );
         drop(reader);
+        // When following stopped, what was decided cannot be read; that it stopped is said above.
+        if !progress.failed {
+            let (holds, waiting) = self.governed()?;
+            add(
+                "no destruction waits for a second person",
+                waiting == 0,
+                match waiting {
+                    0 => format!("none waits; holds in force: {holds}"),
+                    count => format!("{count} wait: `chancery keys requests`, then approve or decline"),
+                },
+            );
+            let unfinished = self.erasures_not_in_force()?;
+            add(
+                "what was destroyed can be opened by nobody here",
+                unfinished.is_empty(),
+                match unfinished.as_slice() {
+                    [] => "nothing that was destroyed can".to_owned(),
+                    [first, ..] => format!(
+                        "{} not in force yet: `chancery keys certificate {first} --out FILE` says why",
+                        unfinished.len()
+                    ),
+                },
+            );
+        }
         let connections = self.connections();
         add(
             "a connection is configured",
@@ -334,6 +363,8 @@ impl Inner {
     }
 
     fn status(&self) -> Result<Value, VaultError> {
+        let (holds, requests_waiting) = self.governed()?;
+        let erasures_not_in_force = self.erasures_not_in_force()?;
         let signed = self.ledger.signed();
         let progress = *locked(&self.progress);
         let reader: std::sync::MutexGuard<'_, Catalogue> = locked(&self.reader);
@@ -349,6 +380,7 @@ impl Inner {
             })
             .collect();
         let pending = reader.fetches_pending()?;
+        let erased = reader.count_erased()?;
         drop(reader);
         let connections: Vec<Value> = self
             .connections()
@@ -381,6 +413,10 @@ impl Inner {
             "pending_fetches": pending,
             "epoch": self.epoch_number(),
             "key_copy": locked(&self.keys).has_copy(),
+            "holds": holds,
+            "requests_waiting": requests_waiting,
+            "erased": { "records": erased.0, "captures": erased.1 },
+            "destructions_not_in_force": erasures_not_in_force,
         }))
     }
 }

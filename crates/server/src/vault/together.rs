@@ -98,7 +98,7 @@ impl<'a> Together<'a> {
                     rows.capture,
                     &rows.records,
                     &rows.fetches,
-                    &rows.report,
+                    Some(&rows.report),
                 )?;
             }
             Ok(())

@@ -1,6 +1,6 @@
 //! Captures, their chunks, and the wraps and parts made from them.
 
-use model::Position;
+use model::{KeyId, Position, Timestamp};
 use rusqlite::{OptionalExtension, params};
 
 use super::rows::{self, CaptureRow, CaptureState};
@@ -23,8 +23,9 @@ impl Catalogue {
             self.db
                 .prepare_cached(
                     "INSERT INTO capture (position, capture_id, connection, connector, connector_version, received_at,
-                        verdict, epoch, chunks, size_bytes, last_position, state, cause, cause_ordinal, file, file_state)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9, $10, $11, $12, $13, $14, $15)
+                        verdict, epoch, chunks, size_bytes, last_position, state, cause, cause_ordinal, file, file_state,
+                        closed, locked_until)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9, $10, $11, $12, $13, $14, $15, 0, $16)
                      ON CONFLICT (position) DO NOTHING",
                 )?
                 .execute(params![
@@ -43,6 +44,7 @@ impl Catalogue {
                     row.cause.map(|cause| i64::from(cause.ordinal)),
                     row.file,
                     row.file_state,
+                    row.locked_until.map(Timestamp::as_micros),
                 ])?;
             return Ok(());
         }
@@ -188,23 +190,25 @@ impl Catalogue {
     ///
     /// # Errors
     /// [`StoreError::Catalogue`].
-    pub fn note_wrap(&mut self, source: Position, at: Position) -> Result<(), StoreError> {
+    pub fn note_wrap(&mut self, source: Position, at: Position, keys: &[KeyId]) -> Result<(), StoreError> {
+        let dead = self.note_concerns(keys, source, at)?;
         self.db
             .prepare_cached(
-                "INSERT INTO wrap (source, position) VALUES ($1, $2) ON CONFLICT (source, position) DO NOTHING",
+                "INSERT INTO wrap (source, position, dead) VALUES ($1, $2, $3)
+                 ON CONFLICT (source, position) DO NOTHING",
             )?
-            .execute([number(source.0), number(at.0)])?;
-        Ok(())
+            .execute([number(source.0), number(at.0), dead])?;
+        self.close_if(source, dead)
     }
 
-    /// The newest wrap of a capture.
+    /// The newest wrap of a capture that can still be opened.
     ///
     /// # Errors
     /// [`StoreError::Catalogue`].
     pub fn wrap(&self, source: Position) -> Result<Option<Position>, StoreError> {
-        let mut statement = self
-            .db
-            .prepare_cached("SELECT position FROM wrap WHERE source = $1 ORDER BY position DESC LIMIT 1")?;
+        let mut statement = self.db.prepare_cached(
+            "SELECT position FROM wrap WHERE source = $1 AND dead = 0 ORDER BY position DESC LIMIT 1",
+        )?;
         let found: Option<i64> = statement
             .query_row([number(source.0)], |row| row.get(0))
             .optional()?;
@@ -221,17 +225,26 @@ impl Catalogue {
         part: u32,
         last: bool,
         at: Position,
+        keys: &[KeyId],
     ) -> Result<(), StoreError> {
+        let dead = self.note_concerns(keys, source, at)?;
         self.db
             .prepare_cached(
-                "INSERT INTO part (source, position, part, last) VALUES ($1, $2, $3, $4)
+                "INSERT INTO part (source, position, part, last, dead) VALUES ($1, $2, $3, $4, $5)
                  ON CONFLICT (source, position) DO NOTHING",
             )?
-            .execute(params![number(source.0), number(at.0), part, i64::from(last)])?;
-        Ok(())
+            .execute(params![
+                number(source.0),
+                number(at.0),
+                part,
+                i64::from(last),
+                dead
+            ])?;
+        self.close_if(source, dead)
     }
 
-    /// The newest complete set of parts of a capture, in order; empty when there is none.
+    /// The newest complete set of parts of a capture, in order; empty when there is none. A set that goes on where an
+    /// earlier one ended is added to it.
     ///
     /// # Errors
     /// [`StoreError::Catalogue`].
@@ -243,10 +256,12 @@ impl Catalogue {
         let mut found = statement.query([number(source.0)])?;
         while let Some(row) = found.next()? {
             let (at, part, last): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            if part == 0 {
-                set.clear();
-            }
-            if usize::try_from(part) == Ok(set.len()) {
+            let Ok(place) = usize::try_from(part) else {
+                continue;
+            };
+            // Written again from here on: a crash came before the last of them.
+            if place <= set.len() {
+                set.truncate(place);
                 set.push(position(at));
                 if last == 1 {
                     complete.clone_from(&set);

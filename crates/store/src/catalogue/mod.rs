@@ -6,20 +6,27 @@
 
 use std::path::Path;
 
-use model::{KeyId, MessageId, Position, Timestamp};
+use model::{MessageId, Position, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::folder::StoreError;
 
 mod captures;
+mod erasure;
 mod records;
 mod rows;
+pub use erasure::ErasedRecord;
 pub use rows::{CaptureRow, CaptureState, FetchRow, GapRow, Placement, RecordRow, RecordSort, SearchFilter};
 
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// Raised whenever the tables change: an older catalogue is then made anew.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
+
+const TABLES: [&str; 13] = [
+    "mark", "capture", "chunk", "wrap", "part", "concern", "gone", "erased", "record", "gap", "imported",
+    "fetch", "act",
+];
 
 /// Sixteen bytes of a keyed digest.
 pub type Digest = [u8; 16];
@@ -53,12 +60,18 @@ impl Catalogue {
         db.pragma_update(None, "secure_delete", "ON")?;
         // More than there are texts: a round of the follower uses most of them, and parsing costs more than running.
         db.set_prepared_statement_cache_capacity(128);
-        db.execute_batch(SCHEMA)?;
+        db.execute_batch("CREATE TABLE IF NOT EXISTS mark (name TEXT PRIMARY KEY, value BIGINT NOT NULL)")?;
         let mut catalogue = Catalogue { db };
         let version = catalogue.mark("version")?;
         if version != VERSION {
+            // Tables of another shape are not emptied but taken away.
+            for table in TABLES {
+                catalogue
+                    .db
+                    .execute(&format!("DROP TABLE IF EXISTS {table}"), [])?;
+            }
+            catalogue.db.execute_batch(SCHEMA)?;
             catalogue.clear()?;
-            catalogue.set_mark("version", VERSION)?;
             return Ok((catalogue, true));
         }
         Ok((catalogue, false))
@@ -69,9 +82,7 @@ impl Catalogue {
     /// # Errors
     /// [`StoreError::Catalogue`].
     pub fn clear(&mut self) -> Result<(), StoreError> {
-        for table in [
-            "mark", "capture", "chunk", "wrap", "part", "record", "gap", "imported", "fetch", "act",
-        ] {
+        for table in TABLES {
             self.db.execute(&format!("DELETE FROM {table}"), [])?;
         }
         self.set_mark("version", VERSION)
@@ -358,24 +369,12 @@ impl Catalogue {
     /// # Errors
     /// [`StoreError::Catalogue`].
     pub fn unfinished_epochs(&self) -> Result<Vec<u32>, StoreError> {
-        let mut statement = self
-            .db
-            .prepare_cached("SELECT DISTINCT epoch FROM capture WHERE state <> 2 ORDER BY epoch")?;
+        let mut statement = self.db.prepare_cached(
+            "SELECT DISTINCT epoch FROM capture WHERE state <> 2 AND state <> 4 ORDER BY epoch",
+        )?;
         let found = statement
             .query_map([], |row| row.get(0))?
             .collect::<Result<_, _>>()?;
         Ok(found)
-    }
-
-    /// Names of the secrets that records concern: conversations and persons.
-    ///
-    /// # Errors
-    /// [`StoreError::Catalogue`].
-    pub fn count_for_key(&self, key: KeyId) -> Result<u64, StoreError> {
-        let mut statement = self.db.prepare_cached(
-            "SELECT COUNT(*) FROM record WHERE (conversation = $1 OR person = $1) AND repeats = 0",
-        )?;
-        let count: i64 = statement.query_row([key.0], |row| row.get(0))?;
-        Ok(u64::try_from(count).unwrap_or(0))
     }
 }

@@ -16,6 +16,8 @@ pub enum CaptureState {
     Normalized,
     /// No key opens it.
     Unreadable,
+    /// A secret that it needs was destroyed.
+    Erased,
 }
 
 impl CaptureState {
@@ -26,6 +28,7 @@ impl CaptureState {
             CaptureState::Complete => 1,
             CaptureState::Normalized => 2,
             CaptureState::Unreadable => 3,
+            CaptureState::Erased => 4,
         }
     }
 
@@ -34,6 +37,7 @@ impl CaptureState {
             0 => CaptureState::Partial,
             1 => CaptureState::Complete,
             2 => CaptureState::Normalized,
+            4 => CaptureState::Erased,
             _ => CaptureState::Unreadable,
         }
     }
@@ -72,10 +76,14 @@ pub struct CaptureRow {
     pub file: u16,
     /// See `model::entry::Outside::state`.
     pub file_state: u8,
+    /// A secret that it concerns was destroyed: it is opened whole no more, by whatever key.
+    pub closed: bool,
+    /// Until then nobody may destroy it.
+    pub locked_until: Option<Timestamp>,
 }
 
 pub(super) const CAPTURE: &str = "position, capture_id, connection, connector, connector_version, received_at, verdict, \
-    epoch, chunks, size_bytes, last_position, state, cause, cause_ordinal, file, file_state";
+    epoch, chunks, size_bytes, last_position, state, cause, cause_ordinal, file, file_state, closed, locked_until";
 
 pub(super) fn capture(row: &Row<'_>) -> rusqlite::Result<CaptureRow> {
     let cause: Option<i64> = row.get(12)?;
@@ -99,6 +107,8 @@ pub(super) fn capture(row: &Row<'_>) -> rusqlite::Result<CaptureRow> {
         }),
         file: row.get(14)?,
         file_state: row.get(15)?,
+        closed: row.get::<_, i64>(16)? != 0,
+        locked_until: row.get::<_, Option<i64>>(17)?.map(Timestamp::from_micros),
     })
 }
 

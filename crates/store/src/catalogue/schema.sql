@@ -14,7 +14,9 @@ CREATE TABLE IF NOT EXISTS capture (
     chunks BIGINT NOT NULL,
     size_bytes BIGINT NOT NULL,
     last_position BIGINT NOT NULL,
-    state BIGINT NOT NULL,            -- 0 chunks missing, 1 complete, 2 normalized, 3 not readable
+    state BIGINT NOT NULL,            -- 0 chunks missing, 1 complete, 2 normalized, 3 not readable, 4 erased
+    closed BIGINT NOT NULL,           -- 1: a secret it concerns was destroyed, and it is opened whole no more
+    locked_until BIGINT,              -- end of its legal minimum
     report TEXT,
     cause BIGINT,                     -- the message that named this file
     cause_ordinal BIGINT,
@@ -30,10 +32,25 @@ CREATE INDEX IF NOT EXISTS capture_cause ON capture (cause, cause_ordinal) WHERE
 CREATE TABLE IF NOT EXISTS chunk (
     capture_id BYTEA NOT NULL, chunk BIGINT NOT NULL, position BIGINT NOT NULL, PRIMARY KEY (capture_id, chunk)
 );
-CREATE TABLE IF NOT EXISTS wrap (source BIGINT NOT NULL, position BIGINT NOT NULL, PRIMARY KEY (source, position));
+-- "dead": the destruction by which it lost a secret, 0 while all of them live.
+CREATE TABLE IF NOT EXISTS wrap (
+    source BIGINT NOT NULL, position BIGINT NOT NULL, dead BIGINT NOT NULL, PRIMARY KEY (source, position)
+);
 CREATE TABLE IF NOT EXISTS part (
-    source BIGINT NOT NULL, position BIGINT NOT NULL, part BIGINT NOT NULL, last BIGINT NOT NULL,
+    source BIGINT NOT NULL, position BIGINT NOT NULL, part BIGINT NOT NULL, last BIGINT NOT NULL, dead BIGINT NOT NULL,
     PRIMARY KEY (source, position)
+);
+-- Which captures a secret concerns, and by which wrap or part: what a destruction reaches. Kept small: each message adds
+-- three rows.
+CREATE TABLE IF NOT EXISTS concern (
+    key BYTEA NOT NULL, source BIGINT NOT NULL, position BIGINT NOT NULL, PRIMARY KEY (key, source, position)
+) WITHOUT ROWID;
+-- Secrets that people ordered destroyed, and the entry that says so.
+CREATE TABLE IF NOT EXISTS gone (key BYTEA PRIMARY KEY, position BIGINT NOT NULL);
+-- Records of mixed captures whose part lost a secret: that there was one, and where its item stands.
+CREATE TABLE IF NOT EXISTS erased (
+    capture BIGINT NOT NULL, ordinal BIGINT NOT NULL, part BIGINT NOT NULL, item BIGINT NOT NULL,
+    PRIMARY KEY (capture, ordinal)
 );
 
 CREATE TABLE IF NOT EXISTS record (

@@ -1,0 +1,9 @@
+//! Holds and destruction on whole vaults.
+#![cfg(test)]
+
+mod certificates;
+mod destruction;
+mod holds;
+mod instance;
+mod mixed;
+mod tombs;
