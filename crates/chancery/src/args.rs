@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::failure::{DONE, Failure, USAGE};
+use crate::governing::{CertificateArgs, DestroyArgs, HoldCommand, SignIn};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -133,9 +134,12 @@ pub enum Command {
     /// Delete everything derived from the ledger and make it again.
     #[command(after_help = "Example: chancery rebuild --data ./archive")]
     Rebuild,
-    /// The key ring, without secrets.
+    /// The key ring, without secrets, and what is destroyed in it.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// What must be kept whatever else is decided.
+    #[command(subcommand)]
+    Hold(HoldCommand),
     /// People and their roles.
     #[command(subcommand)]
     User(UserCommand),
@@ -301,6 +305,40 @@ pub enum KeysCommand {
     /// What can be said of erasure: which keys are gone, and whether that is in force.
     #[command(after_help = "Example: chancery keys attest --json")]
     Attest,
+    /// Ask for the keys of a conversation, a person or a month to be destroyed. A second person must approve.
+    #[command(
+        after_help = "Example: chancery keys destroy --person +447700900123 --reason 'asked to be forgotten' \
+                            --legal-basis 'GDPR art. 17(1)(b)' --user ann --password-file ann.txt\n\n\
+                            All that is named in one command is one request."
+    )]
+    Destroy(DestroyArgs),
+    /// Agree to a request, as the second person; exit 1 if it could not be done after all.
+    #[command(after_help = "Example: chancery keys approve 1042 --user bo --password-file bo.txt")]
+    Approve {
+        /// The request, as `keys requests` names it.
+        request: u64,
+        /// Who.
+        #[command(flatten)]
+        signing: SignIn,
+    },
+    /// Do not agree to a request, or withdraw one's own.
+    #[command(after_help = "Example: chancery keys decline 1042 --reason 'the wrong person' --user bo")]
+    Decline {
+        /// The request.
+        request: u64,
+        /// Why.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Who.
+        #[command(flatten)]
+        signing: SignIn,
+    },
+    /// All requests, and what became of them.
+    #[command(after_help = "Example: chancery keys requests --json")]
+    Requests,
+    /// Write the certificate of a destruction: what is gone, who decided, what is beyond reach.
+    #[command(after_help = "Example: chancery keys certificate 1057 --out certificate.html --language zh-CN")]
+    Certificate(CertificateArgs),
 }
 
 /// `chancery user`.

@@ -11,7 +11,7 @@ use crate::failure::{DOES_NOT_HOLD, DONE, Failure};
 use crate::operation::{Chosen, Export, Import, Interim, Operation};
 use crate::print::{self, Words};
 use crate::progress::Bar;
-use crate::{connection, demo, files, init, owner, parse, perform, serve, tables, user, verify};
+use crate::{connection, demo, files, governing, init, owner, parse, perform, serve, tables, user, verify};
 
 /// Does what was typed; answers the exit code.
 ///
@@ -41,6 +41,18 @@ pub fn dispatch(args: Arguments) -> Result<u8, Failure> {
         Command::Rebuild => simple(global, Operation::Rebuild, tables::rebuilt),
         Command::Keys(KeysCommand::List) => simple(global, Operation::KeysList, tables::keys),
         Command::Keys(KeysCommand::Attest) => simple(global, Operation::KeysAttest, tables::attested),
+        Command::Keys(KeysCommand::Destroy(args)) => governing::destroy(global, args),
+        Command::Keys(KeysCommand::Approve { request, signing }) => {
+            governing::approve(global, request, &signing)
+        }
+        Command::Keys(KeysCommand::Decline {
+            request,
+            reason,
+            signing,
+        }) => governing::decline(global, request, reason, &signing),
+        Command::Keys(KeysCommand::Requests) => governing::requests(global),
+        Command::Keys(KeysCommand::Certificate(args)) => governing::certificate(global, &args),
+        Command::Hold(command) => governing::hold(global, command),
         Command::User(UserCommand::List) => simple(global, Operation::UserList, tables::users),
         Command::User(UserCommand::Add {
             name,

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
+use govern::Refusal;
 use seal::bundle::WriteError;
 use seal::keyring::KeyringError;
 use serde::{Deserialize, Serialize};
@@ -176,6 +177,14 @@ fn keyring_code(error: &KeyringError) -> (u8, &'static str) {
     }
 }
 
+fn refusal_code(refusal: &Refusal) -> u8 {
+    match refusal {
+        Refusal::NoReason | Refusal::NoLegalBasis | Refusal::SelectsAll | Refusal::SelectsNothing => USAGE,
+        Refusal::UnknownHold(_) | Refusal::UnknownRequest(_) => BAD_DATA,
+        _ => NOT_PERMITTED,
+    }
+}
+
 impl From<VaultError> for Failure {
     fn from(error: VaultError) -> Failure {
         let (code, advice) = match &error {
@@ -188,6 +197,8 @@ impl From<VaultError> for Failure {
                 (io_code(source), io_advice(source))
             }
             VaultError::Usage(_) => (USAGE, ""),
+            VaultError::Refused(refusal) => (refusal_code(refusal), ""),
+            VaultError::NotSignedIn => (NOT_PERMITTED, "; `chancery user list` names the users"),
             VaultError::Exists(_) => (CANNOT_WRITE, ""),
             VaultError::Seal(_) | VaultError::Bundle(_) => (IO, ""),
         };

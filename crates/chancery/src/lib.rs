@@ -10,6 +10,7 @@
 use std::process::ExitCode;
 
 mod args;
+mod certificate;
 mod commands;
 mod connection;
 mod demo;
@@ -17,6 +18,7 @@ mod drill;
 mod failure;
 mod files;
 pub mod generated;
+mod governing;
 mod init;
 mod operation;
 mod owner;

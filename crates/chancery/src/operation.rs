@@ -65,6 +65,8 @@ pub enum Operation {
     },
     /// Everybody.
     UserList,
+    /// Holds and destruction.
+    Governing(crate::governing::Governing),
     /// Everything that may need attention.
     Doctor,
     /// How things stand.

@@ -46,6 +46,7 @@ pub fn perform(
         Operation::KeysAttest => Ok(vault.attest_keys(actor)?),
         Operation::UserAdd { name, role, digest } => Ok(json!(vault.add_user(&name, role, &digest, actor)?)),
         Operation::UserList => Ok(json!({ "users": vault.users() })),
+        Operation::Governing(governing) => crate::governing::perform(vault, governing, actor),
         Operation::Doctor => {
             // That following stopped is among what it says.
             drop(settle(vault));
@@ -154,7 +155,7 @@ fn import_files(vault: &Vault, import: &Import, actor: &str, emit: &mut Emit<'_>
     }
     Ok(json!({
         "captured": captured, "duplicates": sums.duplicates, "messages": sums.messages,
-        "new_messages": sums.new_messages, "events": sums.events, "problems": sums.problems,
+        "new_messages": sums.new_messages, "erased": sums.erased, "events": sums.events, "problems": sums.problems,
         "changed": sums.changed.len(), "error": first_failure,
     }))
 }
@@ -171,6 +172,7 @@ fn add(sums: &mut Imported, one: &Imported) {
     sums.messages += one.messages;
     sums.new_messages += one.new_messages;
     sums.duplicates += one.duplicates;
+    sums.erased += one.erased;
     sums.events += one.events;
     sums.problems += one.problems;
     sums.changed.extend_from_slice(&one.changed);

@@ -11,11 +11,13 @@ const EXCERPT: usize = 160;
 /// Changed messages and lines listed by number.
 const LISTED: usize = 20;
 
-fn text(value: &Value, path: &str) -> String {
+/// A value at a path, as people write it.
+pub fn text(value: &Value, path: &str) -> String {
     value.pointer(path).map_or_else(|| "-".to_owned(), plain)
 }
 
-fn rows<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+/// The items of a list.
+pub fn rows<'a>(value: &'a Value, name: &str) -> &'a [Value] {
     value
         .get(name)
         .and_then(Value::as_array)
@@ -50,6 +52,12 @@ pub fn attested(value: &Value) -> Words {
         ("epochs open", one("/epochs_open")),
         ("epochs destroyed", one("/epochs_destroyed")),
         ("erasure in force", one("/erasure_in_force")),
+        ("holds", one("/holds")),
+        ("requests waiting", one("/requests_waiting")),
+        (
+            "destructions not in force",
+            rows(value, "destructions_not_in_force").len().to_string(),
+        ),
         ("why", one("/why")),
     ]);
     words.line("");
@@ -163,6 +171,20 @@ pub fn status(value: &Value) -> Words {
         ("handed out", one("/checkpoint_handed_out_at")),
         ("files to fetch", one("/pending_fetches")),
         ("gaps known", rows(value, "gaps").len().to_string()),
+        ("holds", one("/holds")),
+        ("requests waiting", one("/requests_waiting")),
+        (
+            "erased",
+            format!(
+                "{} records, {} captures",
+                one("/erased/records"),
+                one("/erased/captures")
+            ),
+        ),
+        (
+            "destructions not in force",
+            rows(value, "destructions_not_in_force").len().to_string(),
+        ),
     ]);
     words.line("");
     let columns = [
@@ -259,10 +281,11 @@ pub fn coverage(value: &Value, found: u64) -> Words {
         count => format!("{count} found"),
     };
     words.line(&format!(
-        "{found}{more}; searched {} of {} entries; captures that no key opens: {}; gaps known: {}",
+        "{found}{more}; searched {} of {} entries; captures that no key opens: {}; erased: {}; gaps known: {}",
         one("/normalized"),
         one("/head"),
         one("/unreadable"),
+        one("/erased"),
         one("/gaps")
     ));
     words
@@ -280,7 +303,17 @@ pub fn record(value: &Value) -> Words {
         .unwrap_or("-");
     words.pairs(&[
         ("id", one("/id")),
-        ("state", one("/state")),
+        (
+            "state",
+            match value.get("erased") {
+                Some(erased) => format!(
+                    "erased by entry {} at {}",
+                    text(erased, "/by_entry"),
+                    text(erased, "/at")
+                ),
+                None => one("/state"),
+            },
+        ),
         (
             "kind",
             format!("{} {}", one("/record/kind"), what(record).unwrap_or_default()),
@@ -380,6 +413,7 @@ fn one_import(words: &mut Words, item: &Value) {
             format!("{}, of these new: {}", one("/messages"), one("/new_messages")),
         ),
         ("  duplicates", one("/duplicates")),
+        ("  erased before, not kept", one("/erased")),
         ("  events", one("/events")),
         ("  problems", one("/problems")),
         ("  changed", rows(item, "changed").len().to_string()),

@@ -5,6 +5,7 @@ mod cli;
 mod connections;
 mod crash;
 mod doors;
+mod erasure;
 mod flips;
 mod generated;
 mod graph;
