@@ -131,6 +131,12 @@ pub fn cloud_body(data: &[u8]) {
     file("whatsapp-cloud", "body.json", data);
 }
 
+/// Any bytes as messages of the WeCom archive.
+pub fn wecom_archive(data: &[u8]) {
+    let data = data.get(..BODY_BYTES_MAX).unwrap_or(data);
+    file("wecom-archive", "messages.jsonl", data);
+}
+
 /// Any header and body, the two parted by the first line end: without the secret none is admitted.
 pub fn cloud_signature(data: &[u8]) {
     let connector = connector("whatsapp-cloud");
