@@ -42,6 +42,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
         &["seal", "server"],
         "passphrases and passwords are hashed in few places",
     ),
+    ("md-5", &["connect"], "only for what a vendor declares so"),
     ("rand", &[], "randomness comes from the cryptographic provider"),
     (
         "clap",
@@ -165,6 +166,10 @@ const CRYPTO: &[(&str, &str)] = &[
         "zip's comparison for a kind of encryption that is not compiled in",
     ),
     ("sha2", "ct-merkle, the second opinion on proofs: tests only"),
+    (
+        "md-5",
+        "compares files with the MD5 that WeCom declares, and nothing better; no secret hangs on it",
+    ),
     ("rustls", "TLS, with the provider above doing the cryptography"),
     ("rustls-webpki", "part of rustls"),
 ];

@@ -1,15 +1,22 @@
 //! WeCom conversation archive (会话内容存档): decrypted messages, and items that are still encrypted.
 //!
-//! Facts about the vendor's format are on [`WecomArchive`]'s page (`about`); each file here reads one subject.
+//! Facts about the vendor's format are on [`WecomArchive`]'s page (`about`); each file here reads one subject. How the
+//! archive is pulled is decided in [`pull`], [`media`] and [`keys`]; the vendor's library stands behind [`driver`].
 
 mod about;
 mod bodies;
+pub mod driver;
 mod envelope;
+pub mod fake;
 mod fields;
+pub mod items;
+pub mod keys;
 mod kinds;
+pub mod media;
 mod messages;
 mod nested;
 mod people;
+pub mod pull;
 mod quote;
 
 use std::io::{self, Read as _, SeekFrom};
