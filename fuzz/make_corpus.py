@@ -219,6 +219,58 @@ def bodies():
         put("cloud_body", name, data)
 
 
+def archived(rest, head=b'"msgid":"1","action":"send","from":"ann","tolist":["bob"],"msgtime":1760000000000'):
+    return b"{" + head + b"," + rest + b"}"
+
+
+def archives():
+    inner = b'{\\"content\\":\\"x\\"}'
+    text = archived(b'"msgtype":"text","text":{"content":"hello"}')
+    nested = b'"{\\"title\\":\\"t\\",\\"item\\":[{\\"type\\":\\"ChatRecordText\\",\\"content\\":\\"{\\\\\\"content\\\\\\":1}\\"}]}"'
+    cases = {
+        "text": text,
+        "image": archived(b'"msgtype":"image","image":{"md5sum":"","filesize":1,"sdkfileid":"f"}'),
+        "recall": archived(b'"msgtype":"revoke","revoke":{"pre_msgid":"0"}'),
+        "agree": archived(b'"msgtype":"agree","agree":{"userid":"wmX","agree_time":1760000000000}'),
+        "switch": b'{"msgid":"1","action":"switch","time":1760000000000,"user":"ann"}',
+        "mixed": archived(b'"msgtype":"mixed","mixed":{"item":[{"type":"text","content":"' + inner + b'"}]}'),
+        "chatrecord": archived(b'"msgtype":"chatrecord","chatrecord":{"title":"t","item":[{"type":"ChatRecordText",'
+                               b'"msgtime":1760000000,"content":"' + inner + b'"}]}'),
+        "chatrecord-in-chatrecord": archived(b'"msgtype":"chatrecord","chatrecord":{"item":[{"type":"chatrecord","content":'
+                                             + nested + b"}]}"),
+        "content-cut": archived(b'"msgtype":"mixed","mixed":{"item":[{"type":"text","content":"{\\"a"}]}'),
+        "content-not-text": archived(b'"msgtype":"mixed","mixed":{"item":[{"type":"text","content":[5]}]}'),
+        "quote": archived('"msgtype":"text","text":{"content":"这是一条引用/回复消息：\\n“A:\\nb”\\n------\\nc"}'.encode()),
+        "vote-beside": archived(b'"msgtype":"vote","votetitle":"a","voteitem":["b"],"voteid":11101571002822706744'),
+        "other-name": archived(b'"msgtype":"docmsg","doc":{"title":"a"}'),
+        "unknown-type": archived(b'"msgtype":"new","new":{"a":[{}]}'),
+        "no-type": archived(b'"image":{}'),
+        "types-all-wrong": b'{"msgid":[],"action":{},"from":1,"tolist":"a,b","roomid":2,"msgtime":"x","msgtype":3}',
+        "body-a-list": archived(b'"msgtype":"text","text":[[]]'),
+        "item-an-object": archived(b'"msgtype":"chatrecord","chatrecord":{"item":{}}'),
+        "key-twice": archived(b'"msgtype":"text","text":{},"text":{"content":"a","content":"b"}'),
+        "lone-surrogate": archived(b'"msgtype":"text","text":{"content":"\\ud83d"}'),
+        "number-huge": archived(b'"msgtype":"meeting","meeting":{"meetingid":' + b"9" * 400 + b',"x":1e999}'),
+        "deep": archived(b'"msgtype":"new","new":' + b"[" * 100 + b"]" * 100),
+        "encrypted": b'{"errcode":0,"chatdata":[{"seq":1,"msgid":"m","publickey_ver":1,"encrypt_random_key":"a",'
+                     b'"encrypt_chat_msg":"b"}]}',
+        "answer-error": b'{"errcode":10009,"errmsg":"no"}',
+        "answer-list-missing": b'{"errcode":0,"chatdata":5}',
+        "two-lines": text + b"\n" + text + b"\n",
+        "two-in-a-list": b"[" + text + b",\n " + text + b"]",
+        "broken-then-good": text[:-9] + b"\n" + text,
+        "comma-too-many": b"[" + text + b",," + text + b",]",
+        "list-never-ends": b"[" + text + b",",
+        "cut-in-escape": b'{"msgid":"\\u00',
+        "bom": b"\xef\xbb\xbf" + text,
+        "not-utf8": archived(b'"msgtype":"text","text":{"content":"\xff\xfe"}'),
+        "empty": b"",
+        "null": b"null",
+    }
+    for name, data in cases.items():
+        put("wecom_archive", name, data)
+
+
 def signatures():
     right_length = b"sha256=" + b"0" * 64
     for name, header in {
@@ -239,4 +291,5 @@ if __name__ == "__main__":
     zips()
     texts()
     bodies()
+    archives()
     signatures()

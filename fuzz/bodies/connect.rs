@@ -131,6 +131,16 @@ pub fn cloud_body(data: &[u8]) {
     file("whatsapp-cloud", "body.json", data);
 }
 
+/// Any bytes as messages of the WeCom archive, and as an answer of it.
+pub fn wecom_archive(data: &[u8]) {
+    let data = data.get(..BODY_BYTES_MAX).unwrap_or(data);
+    file("wecom-archive", "messages.jsonl", data);
+    let answer = std::str::from_utf8(data).unwrap_or_default();
+    for item in connect::wecom_archive::items::items(answer).unwrap_or_default() {
+        assert!(answer.contains(item.bytes), "an item is as it came");
+    }
+}
+
 /// Any header and body, the two parted by the first line end: without the secret none is admitted.
 pub fn cloud_signature(data: &[u8]) {
     let connector = connector("whatsapp-cloud");

@@ -19,13 +19,21 @@ use zeroize::Zeroizing;
 
 pub use trial::Trial;
 
+mod json;
 pub mod json_line;
 mod trial;
+mod values;
+mod walk;
+pub mod wecom_archive;
 pub mod whatsapp_cloud;
 pub mod whatsapp_export;
 
 /// Every connector there is.
-pub const CONNECTORS: &[&dyn Connector] = &[&whatsapp_cloud::WhatsappCloud, &whatsapp_export::WhatsappExport];
+pub const CONNECTORS: &[&dyn Connector] = &[
+    &whatsapp_cloud::WhatsappCloud,
+    &whatsapp_export::WhatsappExport,
+    &wecom_archive::WecomArchive,
+];
 
 /// The connector with this id.
 pub fn find(id: &str) -> Option<&'static dyn Connector> {
@@ -347,6 +355,9 @@ pub struct Fetch {
     pub media_type: Option<String>,
     /// Lower-case hex SHA-256 as declared.
     pub sha256: Option<String>,
+    /// Lower-case hex MD5 as declared, where the vendor declares nothing better.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub md5: Option<String>,
 }
 
 impl std::fmt::Debug for Fetch {

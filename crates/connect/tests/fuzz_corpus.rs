@@ -68,6 +68,11 @@ fn stored_webhook_bodies_are_understood_or_reported() {
 }
 
 #[test]
+fn stored_archive_messages_are_understood_or_reported() {
+    replay("wecom_archive", bodies::wecom_archive);
+}
+
+#[test]
 fn no_stored_signature_admits_a_request() {
     replay("cloud_signature", bodies::cloud_signature);
 }
@@ -85,6 +90,11 @@ fn a_zip_export_cut_at_any_byte_is_understood_or_reported() {
 #[test]
 fn a_webhook_body_cut_at_any_byte_is_understood_or_reported() {
     replay_cut("cloud_body", bodies::cloud_body, 600);
+}
+
+#[test]
+fn archive_messages_cut_at_any_byte_are_understood_or_reported() {
+    replay_cut("wecom_archive", bodies::wecom_archive, 700);
 }
 
 /// A file that is not in memory: some bytes, then others over and over.
@@ -273,6 +283,41 @@ fn a_webhook_body_nested_a_million_deep_is_reported() {
             &mut Repeated::new(b"", unit, size),
             size,
         );
+        assert!(report.problems > 0, "what is not understood is a problem");
+    }
+}
+
+fn archive_stays_small(head: &[u8], unit: &[u8], size: u64) -> connect::Report {
+    stays_small(
+        "wecom-archive",
+        "messages.jsonl",
+        &mut Repeated::new(head, unit, size),
+        size,
+    )
+}
+
+const ARCHIVED: &[u8] = br#"{"msgid":"1","action":"send","from":"ann","tolist":["bob"],"msgtime":1760000000000,"msgtype":"text","text":{"content":"a line like many others"}}"#;
+
+#[test]
+fn a_long_archive_takes_no_more_memory_than_a_short_one() {
+    let line = [ARCHIVED, b"\n"].concat();
+    assert!(archive_stays_small(b"", &line, LARGE).messages > 400_000);
+    let element = [ARCHIVED, b",\n"].concat();
+    assert!(archive_stays_small(b"[", &element, LARGE).messages > 400_000);
+}
+
+#[test]
+fn archive_values_that_never_end_take_no_memory_to_speak_of() {
+    for (head, unit) in [
+        (&b""[..], &b"["[..]),
+        (b"", b"{\"msgid\":"),
+        (b"[{\"msgid\":\"", b"1"),
+        (b"{\"chatdata\":[", b"{\"seq\":1},"),
+        (b"", b"{\"msgid\":\n"),
+        (b"", b"}{"),
+        (b"", b"\xff\x00"),
+    ] {
+        let report = archive_stays_small(head, unit, LARGE);
         assert!(report.problems > 0, "what is not understood is a problem");
     }
 }

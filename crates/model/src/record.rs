@@ -42,7 +42,7 @@ pub struct Participant<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identifier<'a> {
     /// What sort of id: `phone` (digits only, international, no plus), `bsuid` (business-scoped user id),
-    /// `parent_bsuid`, `username`, `name`.
+    /// `parent_bsuid`, `username`, `name`, `wecom_userid`, `wecom_external`, `wecom_robot`.
     #[serde(borrow)]
     pub kind: Cow<'a, str>,
     /// Its value.

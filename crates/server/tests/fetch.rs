@@ -92,6 +92,7 @@ fn wanted(hash: bool) -> Fetch {
         url: None,
         media_type: Some("image/jpeg".into()),
         sha256: hash.then(|| hex(&sha256(PICTURE))),
+        md5: None,
     }
 }
 

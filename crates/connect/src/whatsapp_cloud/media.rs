@@ -48,6 +48,7 @@ pub(super) fn attachment<'a>(
         url: url.map(model::Content::into_owned),
         media_type: media_type.as_deref().map(str::to_owned),
         sha256: sha256.clone(),
+        md5: None,
     });
     let attachment = Attachment {
         name: walk.content(body, "filename")?,

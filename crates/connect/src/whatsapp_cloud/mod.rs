@@ -10,7 +10,6 @@ mod envelope;
 mod fetch;
 mod groups;
 mod history;
-mod json;
 mod media;
 mod messages;
 mod people;
@@ -18,7 +17,6 @@ mod shape;
 mod signature;
 mod statuses;
 mod system;
-mod walk;
 
 use std::io::{self, Read as _, SeekFrom};
 
@@ -29,6 +27,7 @@ use crate::{
     About, Admission, Connector, Door, Fetch, FetchAnswer, FetchStep, Input, NotRecognized, ParseOptions,
     Refused, Report, Request, SecretName, Secrets, Settings, Sink, Span, Trial,
 };
+use crate::{json, walk};
 use walk::Walk;
 
 /// The vendor says up to 3 MB; a history may be longer, and a file of collected bodies longer still.
@@ -141,7 +140,7 @@ impl Connector for WhatsappCloud {
             connector_version: self.version(),
             ..Report::default()
         };
-        let not_utf8 = make_utf8(&mut bytes);
+        let not_utf8 = json::make_utf8(&mut bytes);
         let text = std::str::from_utf8(&bytes).unwrap_or_default();
         let mut walk = Walk::new(text, sink, report);
         if too_large {
@@ -177,20 +176,6 @@ impl Connector for WhatsappCloud {
     ) -> FetchStep {
         fetch::next(fetch, settings, step, answer)
     }
-}
-
-/// Puts `?` in the place of every byte that is not UTF-8, so that one odd byte does not take a whole delivery with
-/// it and all places stay what they are. Says where the first was.
-fn make_utf8(bytes: &mut [u8]) -> Option<usize> {
-    let (mut from, mut first) = (0, None);
-    while let Some(Err(error)) = bytes.get(from..).map(std::str::from_utf8) {
-        let start = from + error.valid_up_to();
-        let odd = error.error_len().unwrap_or(usize::MAX);
-        from = start.saturating_add(odd).min(bytes.len());
-        bytes.get_mut(start..from)?.fill(b'?');
-        first.get_or_insert(start);
-    }
-    first
 }
 
 /// Reads one body, or several one after another (JSON Lines).

@@ -15,7 +15,7 @@ mod header;
 mod lines;
 mod local;
 mod meaning;
-mod media;
+pub(crate) mod media;
 mod message;
 mod names;
 mod parse;

@@ -13,6 +13,7 @@ fn fetch(media_id: &str, url: Option<&str>, sha256: Option<&str>) -> Fetch {
         url: url.map(|url| Content::new(url.to_owned())),
         media_type: Some("image/jpeg".to_owned()),
         sha256: sha256.map(str::to_owned),
+        md5: None,
     }
 }
 

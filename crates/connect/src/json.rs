@@ -380,3 +380,79 @@ impl<'de> Visitor<'de> for Branch {
         })
     }
 }
+
+/// Puts `?` in the place of every byte that is not UTF-8, so that one odd byte does not take a whole delivery with
+/// it and all places stay what they are. Says where the first was.
+pub(super) fn make_utf8(bytes: &mut [u8]) -> Option<usize> {
+    let (mut from, mut first) = (0, None);
+    while let Some(Err(error)) = bytes.get(from..).map(std::str::from_utf8) {
+        let start = from + error.valid_up_to();
+        let odd = error.error_len().unwrap_or(usize::MAX);
+        from = start.saturating_add(odd).min(bytes.len());
+        bytes.get_mut(start..from)?.fill(b'?');
+        first.get_or_insert(start);
+    }
+    first
+}
+
+/// Whole numbers up to here are the same number in every reader of JSON.
+const MAX_SAFE_NUMBER: u64 = 1 << 53;
+
+/// A value as a tree of at most `levels`. A whole number beyond 2^53, which many readers round, stands as text.
+pub(super) fn exact(raw: &RawValue, levels: usize) -> Result<Tree, Unshown> {
+    if raw.get().len() > MAX_VALUE_BYTES {
+        return Err(Unshown::TooLong);
+    }
+    let mut tree = Tree {
+        value: Value::Null,
+        repeated: false,
+        repaired: false,
+    };
+    tree.value = tree.grow(raw, levels)?;
+    Ok(tree)
+}
+
+impl Tree {
+    fn grow(&mut self, raw: &RawValue, levels: usize) -> Result<Value, Unshown> {
+        let inner = || levels.checked_sub(1).ok_or(Unshown::TooDeep);
+        if let Some(elements) = Elements::of(raw) {
+            let inner = inner()?;
+            let grown = elements.map(|element| self.grow(element, inner));
+            return Ok(Value::Array(grown.collect::<Result<_, _>>()?));
+        }
+        if let Some(object) = Object::read(raw) {
+            self.repeated |= object.repeated.is_some();
+            let (inner, mut fields) = (inner()?, Map::new());
+            for field in object.fields() {
+                fields.insert(field.name.clone().into_owned(), self.grow(field.value, inner)?);
+            }
+            return Ok(Value::Object(fields));
+        }
+        Ok(match (text(raw), raw.get()) {
+            (Text::Whole(text), _) => Value::String(text.into_owned()),
+            (Text::Repaired(text), _) => {
+                self.repaired = true;
+                Value::String(text)
+            }
+            (Text::Not, "null") => Value::Null,
+            (Text::Not, "true") => Value::Bool(true),
+            (Text::Not, "false") => Value::Bool(false),
+            (Text::Not, number) => unrounded(number),
+        })
+    }
+}
+
+fn unrounded(number: &str) -> Value {
+    let whole = number
+        .parse::<i64>()
+        .ok()
+        .filter(|n| n.unsigned_abs() <= MAX_SAFE_NUMBER);
+    let broken = number
+        .contains(['.', 'e', 'E'])
+        .then(|| number.parse::<f64>().ok());
+    let broken = broken.flatten().and_then(serde_json::Number::from_f64);
+    whole
+        .map(Value::from)
+        .or(broken.map(Value::Number))
+        .unwrap_or_else(|| Value::String(number.to_owned()))
+}

@@ -24,9 +24,19 @@ const MAX_UNKNOWN_TOLD: usize = 1_000;
 /// Problems told of one capture. A body made of nothing else would otherwise grow a hundredfold on its way in.
 const MAX_PROBLEMS: u64 = 10_000;
 
+/// What lasts from one of a capture's bodies to the next.
+#[derive(Default)]
+pub(super) struct Kept {
+    /// What became of it so far.
+    pub(super) report: Report,
+    told: BTreeSet<(&'static str, String)>,
+}
+
 /// The state of one pass.
 pub(super) struct Walk<'a, 's> {
     body: &'a str,
+    /// Where the body begins in the capture.
+    base: u64,
     sink: &'s mut dyn Sink,
     /// What became of it so far.
     pub(super) report: Report,
@@ -38,9 +48,29 @@ impl<'a, 's> Walk<'a, 's> {
     pub(super) fn new(body: &'a str, sink: &'s mut dyn Sink, report: Report) -> Self {
         Walk {
             body,
+            base: 0,
             sink,
             report,
             told: BTreeSet::new(),
+        }
+    }
+
+    /// Over one of several bodies: this one begins at `base` of the capture.
+    pub(super) fn resumed(body: &'a str, base: u64, sink: &'s mut dyn Sink, kept: Kept) -> Self {
+        Walk {
+            body,
+            base,
+            sink,
+            report: kept.report,
+            told: kept.told,
+        }
+    }
+
+    /// What the pass over the next body is given.
+    pub(super) fn kept(self) -> Kept {
+        Kept {
+            report: self.report,
+            told: self.told,
         }
     }
 
@@ -50,7 +80,7 @@ impl<'a, 's> Walk<'a, 's> {
         let offset = distance.and_then(|d| u64::try_from(d).ok()).unwrap_or(0);
         Span {
             stream: 0,
-            offset,
+            offset: self.base.saturating_add(offset),
             len: u64::try_from(raw.get().len()).unwrap_or(0),
         }
     }
