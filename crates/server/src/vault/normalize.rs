@@ -209,6 +209,7 @@ fn to_fetch(record: &Record<'_>) -> Vec<Fetch> {
             url: None,
             media_type: file.media_type.as_deref().map(str::to_owned),
             sha256: file.sha256.as_deref().map(str::to_owned),
+            md5: None,
         })
     };
     files.iter().filter_map(pending).collect()
