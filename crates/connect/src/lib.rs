@@ -459,7 +459,7 @@ pub struct Report {
 pub struct DateDecision {
     /// The order taken, or null when both readings stay open.
     pub order: Option<DateOrder>,
-    /// Which rule decided: `value-above-12`, `never-backwards`, `changes-more-often`, `stated`, `ambiguous`, …
+    /// Which rule decided: `value-above-12`, `never-backwards`, `changes-more-often`, `stated`, `dots`, `ambiguous`, …
     pub evidence: String,
     /// Line whose date decided, where one did.
     pub line: Option<u64>,

@@ -31,7 +31,10 @@ pub const ABOUT: About = About {
         "messages older than the export's limit (about 40,000 without media, 10,000 with): such an export begins in mid-chat",
         "text that imitates WhatsApp's own wording (`photo.jpg (file attached)`, a pasted line in the file's own header layout) cannot be told from the real thing on Android; iOS marks generated text, but the mark can be typed",
         "other chats, other devices, status updates, channels, and chats protected against export",
-        "wordings of languages that no data file lists: the text is kept, its kind is not known",
+        "wordings of languages that no data file lists: the text is kept; files, places, polls and edits are then told by \
+            names, links and marks, left-out files by their coming back, and the rest only by marks",
+        "dates of the Islamic lunar calendar, dates with names of months, and years that are left out: such a text is \
+            refused",
     ],
     problems: &[
         (
@@ -41,6 +44,10 @@ pub const ABOUT: About = About {
         (
             "clock-change",
             "In the stated zone, this wall time came twice or never.",
+        ),
+        (
+            "custodian-not-found",
+            "Two people write, and neither has the stated custodian's name: directions stay unknown.",
         ),
         (
             "damaged-member",
@@ -91,6 +98,14 @@ pub const ABOUT: About = About {
             "A line looks like a header of another layout; kept as text of its message.",
         ),
         ("too-many-names", "More names than are kept apart."),
+        (
+            "unknown-day-part",
+            "A word beside the times is not known; if it tells morning from afternoon, hours are off by twelve.",
+        ),
+        (
+            "unknown-wording",
+            "A marked text without a known wording was taken for something a person sent; first time only.",
+        ),
         (
             "unsafe-member-name",
             "Zip members with absolute paths, `..`, links or overlong names; left alone.",

@@ -67,7 +67,11 @@ impl Member {
     /// What file systems and not people put there.
     pub fn is_noise(&self) -> bool {
         let base = self.base_name();
-        self.name.starts_with("__MACOSX/") || base == ".DS_Store" || base == "Thumbs.db" || base.is_empty()
+        self.name.split('/').any(|part| part == "__MACOSX")
+            || base.starts_with("._")
+            || base == ".DS_Store"
+            || base == "Thumbs.db"
+            || base.is_empty()
     }
 }
 

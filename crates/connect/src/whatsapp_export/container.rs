@@ -3,7 +3,7 @@
 use std::io::{self, Read, SeekFrom};
 
 use super::archive::{Archive, Member, Refusal};
-use super::encoding::{Encoding, Utf16AsUtf8};
+use super::encoding::{self, Encoding, ReturnsAsLineFeeds, Utf16AsUtf8};
 use super::files::Files;
 use super::header::Scanner;
 use super::lines::Lines;
@@ -26,6 +26,8 @@ pub struct Chat {
     pub member: Option<Member>,
     /// How it is written.
     pub encoding: Encoding,
+    /// Lines end with a carriage return alone.
+    returns: bool,
 }
 
 /// What was handed in.
@@ -69,9 +71,11 @@ impl Chat {
         mut source: R,
         read: impl FnOnce(&mut dyn Read) -> io::Result<T>,
     ) -> io::Result<T> {
-        match self.encoding {
-            Encoding::Utf8 => read(&mut source),
-            other => read(&mut Utf16AsUtf8::new(source, other)),
+        match (self.encoding, self.returns) {
+            (Encoding::Utf8, false) => read(&mut source),
+            (Encoding::Utf8, true) => read(&mut ReturnsAsLineFeeds(source)),
+            (other, false) => read(&mut Utf16AsUtf8::new(source, other)),
+            (other, true) => read(&mut ReturnsAsLineFeeds(Utf16AsUtf8::new(source, other))),
         }
     }
 }
@@ -114,6 +118,7 @@ impl Container {
             let chat = Chat {
                 member: None,
                 encoding: Encoding::of(&first),
+                returns: encoding::ends_lines_with_returns(&first),
             };
             return Ok(Container {
                 chat: Some(chat),
@@ -210,17 +215,18 @@ impl Container {
 fn find_chat(input: &mut dyn Input, archive: &Archive) -> io::Result<(Option<Chat>, u64)> {
     let texts = archive.members.iter().filter(|member| {
         let name = member.base_name();
-        let text = name.len() > 4
-            && name
-                .get(name.len() - 4..)
-                .is_some_and(|e| e.eq_ignore_ascii_case(".txt"));
+        let text = match name.rsplit_once('.') {
+            Some((_, ending)) => ending.eq_ignore_ascii_case("txt"),
+            None => title::is_named_by_phone(name),
+        };
         text && !member.is_noise() && member.refusal.is_none()
     });
     let mut best: Option<(bool, u64, Chat)> = None;
     let mut chats = 0_u64;
     for member in texts.take(MOST_TEXTS) {
         let name = member.base_name();
-        let named = name == "_chat.txt" || title::from_file_name(name).is_some();
+        let named =
+            name == "_chat.txt" || title::is_named_by_phone(name) || title::from_file_name(name).is_some();
         let mut first = Vec::new();
         member
             .open(&mut *input)?
@@ -239,6 +245,7 @@ fn find_chat(input: &mut dyn Input, archive: &Archive) -> io::Result<(Option<Cha
                 Chat {
                     member: Some(member.clone()),
                     encoding,
+                    returns: encoding::ends_lines_with_returns(&first),
                 },
             ));
         }
@@ -251,6 +258,9 @@ fn count_headers(bytes: &[u8], encoding: Encoding) -> io::Result<u64> {
         Encoding::Utf8 => Box::new(bytes),
         other => Box::new(Utf16AsUtf8::new(bytes, other)),
     };
+    if encoding::ends_lines_with_returns(bytes) {
+        source = Box::new(ReturnsAsLineFeeds(source));
+    }
     let mut lines = Lines::new(&mut source);
     let mut scanner = Scanner::default();
     let mut headers = 0;

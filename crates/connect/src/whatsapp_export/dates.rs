@@ -3,6 +3,9 @@
 //! Order of the rules: a value that only one order can hold; an order in which the file would run backwards; the
 //! number that changes more often is the day; what the exporter stated; else both readings are given.
 
+use jiff::ToSpan;
+use jiff::civil::Date;
+
 use super::header::{Head, RawDate, Shape};
 use crate::{DateDecision, DateOrder};
 
@@ -70,7 +73,12 @@ pub struct Evidence {
     unpadded: bool,
     day_part: bool,
     slash: bool,
+    dotted: bool,
+    /// Some date is another day in the other order.
+    differs: bool,
     year_first_language: bool,
+    /// Years of two digits are Buddhist where they can be: somebody writes Thai.
+    pub buddhist: bool,
 }
 
 impl Evidence {
@@ -86,6 +94,9 @@ impl Evidence {
 
     fn observe_new(&mut self, date: &RawDate, shape: &Shape, line: u64) {
         self.slash = shape.date_separator == b'/';
+        self.dotted = shape.date_separator == b'.';
+        let [first, second, _] = date.values;
+        self.differs |= first != second;
         self.short_year |= !date.digits.contains(&4);
         for (&value, &digits) in date.values.iter().zip(&date.digits) {
             self.padded |= digits == 2 && value < 10;
@@ -100,7 +111,7 @@ impl Evidence {
         self.last = Some(*date);
         self.seen += 1;
         for (order, facts) in ORDERS.into_iter().zip(self.facts.iter_mut()) {
-            let Some(day) = read_as(order, date) else {
+            let Some(day) = read_as(order, date, self.buddhist) else {
                 facts.invalid += 1;
                 facts.first_invalid = facts.first_invalid.or(Some(line));
                 continue;
@@ -126,6 +137,18 @@ impl Evidence {
 
     /// The decision for the file.
     pub fn decide(&self, stated: Option<DateOrder>) -> Decided {
+        Decided {
+            buddhist: self.buddhist,
+            ..self.decide_order(stated)
+        }
+    }
+
+    /// Both readings stay open, and they are not the same day throughout.
+    pub fn matters(&self) -> bool {
+        self.differs
+    }
+
+    fn decide_order(&self, stated: Option<DateOrder>) -> Decided {
         let possible: Vec<DateOrder> = ORDERS.into_iter().filter(|&o| self.of(o).invalid == 0).collect();
         let usual: Vec<DateOrder> = possible.iter().copied().filter(|&o| is_usual(o)).collect();
         if usual.is_empty() {
@@ -182,6 +205,8 @@ impl Evidence {
         }
         match stated {
             Some(order @ (DateOrder::Dmy | DateOrder::Mdy)) => Decided::by(order, "stated", None),
+            // No locale of Unicode's data (CLDR) puts the month first and dots between the numbers.
+            _ if self.dotted => Decided::by(DateOrder::Dmy, "dots", None),
             _ => self.both_open(),
         }
     }
@@ -199,6 +224,7 @@ impl Evidence {
             other: Some(other),
             evidence: "ambiguous",
             line: None,
+            buddhist: self.buddhist,
         }
     }
 
@@ -239,6 +265,8 @@ pub struct Decided {
     pub evidence: &'static str,
     /// Line whose date decided.
     pub line: Option<u64>,
+    /// Years of two digits are Buddhist where they can be.
+    pub buddhist: bool,
 }
 
 impl Decided {
@@ -248,6 +276,7 @@ impl Decided {
             other: None,
             evidence,
             line,
+            buddhist: false,
         }
     }
 
@@ -267,15 +296,16 @@ impl Decided {
 
     /// What day the numbers mean.
     pub fn read(&self, date: &RawDate) -> Option<Reading> {
-        let other = self.other.and_then(|order| read_as(order, date));
-        match read_as(self.order, date) {
+        let read_as = |order| read_as(order, date, self.buddhist);
+        let other = self.other.and_then(read_as);
+        match read_as(self.order) {
             Some(day) => Some(Reading {
                 day,
                 other: other.filter(|&o| o != day),
                 contradicts: false,
             }),
             None => ORDERS.into_iter().find_map(|order| {
-                read_as(order, date).map(|day| Reading {
+                read_as(order).map(|day| Reading {
                     day,
                     other: None,
                     contradicts: true,
@@ -287,11 +317,23 @@ impl Decided {
 
 /// Whether some order makes a day of the numbers; which one is right is decided later.
 pub fn is_possible(date: &RawDate) -> bool {
-    ORDERS.into_iter().any(|order| read_as(order, date).is_some())
+    exists(date, false) || (may_be_buddhist(date) && exists(date, true))
+}
+
+/// Whether some order makes a day of the numbers, years of two digits being Buddhist where they can be or not.
+pub fn exists(date: &RawDate, buddhist: bool) -> bool {
+    ORDERS
+        .into_iter()
+        .any(|order| read_as(order, date, buddhist).is_some())
+}
+
+/// Whether the year may be a Buddhist one of two digits: 52 is 2552, which is 2009.
+pub fn may_be_buddhist(date: &RawDate) -> bool {
+    !date.digits.contains(&4) && date.values.iter().any(|value| (52..100).contains(value))
 }
 
 /// The day, if the numbers make one in this order.
-pub fn read_as(order: DateOrder, date: &RawDate) -> Option<Day> {
+fn read_as(order: DateOrder, date: &RawDate, buddhist: bool) -> Option<Day> {
     let [a, b, c] = date.values;
     let [da, db, dc] = date.digits;
     let ((year, digits), month, day) = match order {
@@ -301,14 +343,47 @@ pub fn read_as(order: DateOrder, date: &RawDate) -> Option<Day> {
         DateOrder::Ydm => ((a, da), c, b),
         DateOrder::Myd => ((b, db), a, c),
     };
+    let (month, day) = (u8::try_from(month).ok()?, u8::try_from(day).ok()?);
     let year = match (digits, year) {
+        (2, 52..=99) if buddhist => 2500 - 543 + year,
         // WhatsApp began in 2009: two digits mean 2009 to 2068.
         (2, 9..=68) => 2000 + year,
+        (4, PERSIAN_FROM..=PERSIAN_TO) => return persian(year, month, day),
         (4, 1970..=2199) => year,
         _ => return None,
     };
-    let (month, day) = (u8::try_from(month).ok()?, u8::try_from(day).ok()?);
     ((1..=12).contains(&month) && day >= 1 && day <= days_in(year, month)).then_some(Day { year, month, day })
+}
+
+/// Years of the Persian calendar that WhatsApp can have written: 2008 to 2050.
+const PERSIAN_FROM: u16 = 1387;
+const PERSIAN_TO: u16 = 1429;
+
+/// A day of the Persian (solar Hijri) calendar, in which phones set to Persian write dates. Six months of 31 days, five
+/// of 30, and a last of 29 or 30; leap years by the cycle of 33 years, which is exact for these years.
+fn persian(year: u16, month: u8, day: u8) -> Option<Day> {
+    let leap = |year: u16| (25 * u32::from(year) + 11) % 33 < 8;
+    let length = match month {
+        1..=6 => 31,
+        7..=11 => 30,
+        12 => 29 + u8::from(leap(year)),
+        _ => return None,
+    };
+    if day == 0 || day > length {
+        return None;
+    }
+    let years: i32 = (PERSIAN_FROM..year).map(|year| 365 + i32::from(leap(year))).sum();
+    let months = i32::from(month - 1) * 30 + i32::from(month - 1).min(6);
+    // The first day of 1387 was 20 March 2008.
+    let date = Date::new(2008, 3, 20)
+        .ok()?
+        .checked_add((years + months + i32::from(day) - 1).days())
+        .ok()?;
+    Some(Day {
+        year: u16::try_from(date.year()).ok()?,
+        month: u8::try_from(date.month()).ok()?,
+        day: u8::try_from(date.day()).ok()?,
+    })
 }
 
 fn days_in(year: u16, month: u8) -> u8 {

@@ -8,9 +8,9 @@ use std::io::{self, Read};
 pub enum Encoding {
     /// With or without byte order mark.
     Utf8,
-    /// Little endian, told by `FF FE`.
+    /// Little endian, told by `FF FE`, or by the zeros beside the first two digits or brackets.
     Utf16Le,
-    /// Big endian, told by `FE FF`.
+    /// Big endian, told by `FE FF`, or by such zeros.
     Utf16Be,
 }
 
@@ -20,6 +20,8 @@ impl Encoding {
         match *first {
             [0xFF, 0xFE, ..] => Encoding::Utf16Le,
             [0xFE, 0xFF, ..] => Encoding::Utf16Be,
+            [a, 0, b, 0, ..] if a != 0 && b != 0 => Encoding::Utf16Le,
+            [0, a, 0, b, ..] if a != 0 && b != 0 => Encoding::Utf16Be,
             _ => Encoding::Utf8,
         }
     }
@@ -36,6 +38,27 @@ impl Encoding {
             .map(|&b| usize::from(b & 0xC0 != 0x80) + usize::from(b >= 0xF0))
             .sum();
         units as u64 * 2
+    }
+}
+
+/// Whether lines end with a carriage return alone, as old editors on the Mac wrote them. In UTF-16 the two are told
+/// apart by the same bytes; U+0A0A and the like are no letters that chats are full of.
+pub fn ends_lines_with_returns(first: &[u8]) -> bool {
+    memchr::memchr(b'\r', first).is_some() && memchr::memchr(b'\n', first).is_none()
+}
+
+/// Reads carriage returns as line feeds; every length stays.
+pub struct ReturnsAsLineFeeds<R>(pub R);
+
+impl<R: Read> Read for ReturnsAsLineFeeds<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(out)?;
+        for byte in out.get_mut(..read).unwrap_or_default() {
+            if *byte == b'\r' {
+                *byte = b'\n';
+            }
+        }
+        Ok(read)
     }
 }
 

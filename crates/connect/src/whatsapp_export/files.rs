@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use aws_lc_rs::digest;
 
 use super::archive::{Archive, LARGEST_TOTAL, Member};
+use super::media;
 use crate::Input;
 
 /// One file, its bytes measured.
@@ -40,6 +41,8 @@ pub enum Lookup {
 #[derive(Default)]
 pub struct Files {
     by_name: HashMap<String, File>,
+    /// Names by the number that iPhones begin them with; `None` where two share it.
+    by_number: HashMap<String, Option<String>>,
     /// Files left out of `by_name` because another had their name.
     pub duplicates: u64,
     /// Files whose bytes are not what the zip declares.
@@ -82,14 +85,33 @@ impl Files {
                 known.ambiguous |= known.sha256 != file.sha256 || known.size != file.size;
             }
             None => {
+                if let Some(number) = media::number_of(name) {
+                    self.by_number
+                        .entry(number.to_owned())
+                        .and_modify(|known| *known = None)
+                        .or_insert_with(|| Some(name.to_owned()));
+                }
                 self.by_name.insert(name.to_owned(), file);
             }
         }
     }
 
+    /// The file that goes by this name. Zips spell letters with accents in more than one way; the number in front of
+    /// an iPhone's files, with the same ending, then tells them.
+    fn spelt(&self, name: &str) -> Option<String> {
+        let other = self.by_number.get(media::number_of(name)?)?.as_ref()?;
+        let ending = |name: &str| name.rsplit_once('.').map(|(_, ending)| ending.to_owned());
+        let accents = !name.is_ascii() || !other.is_ascii();
+        (accents && ending(name) == ending(other)).then(|| other.clone())
+    }
+
     /// The file a message names.
     pub fn look_up(&mut self, name: &str) -> Lookup {
-        match self.by_name.get_mut(name) {
+        let spelt = match self.by_name.contains_key(name) {
+            true => None,
+            false => self.spelt(name),
+        };
+        match self.by_name.get_mut(spelt.as_deref().unwrap_or(name)) {
             Some(file) if !file.ambiguous => {
                 let first = !std::mem::replace(&mut file.named, true);
                 Lookup::Found {

@@ -79,6 +79,37 @@ const TYPES: &[(&str, &str, ContentKind)] = &[
     ("svg", "image/svg+xml", ContentKind::Document),
 ];
 
+/// Whether WhatsApp made up this name: `IMG-20240131-WA0001.jpg`, `00000012-PHOTO-2024-01-31-10-20-30.jpg`,
+/// `2017-07-25-PHOTO-00000043.jpg`.
+pub fn is_generated_name(name: &str) -> bool {
+    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+    let mut parts = stem.split('-');
+    let word = |part: &str| part.len() >= 2 && part.bytes().all(|b| b.is_ascii_uppercase());
+    let digits = |part: &str, len: usize| part.len() == len && part.bytes().all(|b| b.is_ascii_digit());
+    let extension = extension.len() <= 5 && extension.bytes().all(|b| b.is_ascii_alphanumeric());
+    let first = parts.next().unwrap_or_default();
+    extension
+        && match (first, parts.next(), parts.next(), parts.next()) {
+            (kind, Some(day), Some(number), None) if word(kind) => {
+                digits(day, 8)
+                    && number
+                        .strip_prefix("WA")
+                        .is_some_and(|n| n.len() >= 4 && digits(n, n.len()))
+            }
+            (number, Some(kind), Some(year), _) if digits(number, 8) => word(kind) && digits(year, 4),
+            (year, Some(month), Some(day), Some(kind)) => {
+                digits(year, 4) && digits(month, 2) && digits(day, 2) && word(kind)
+            }
+            _ => false,
+        }
+}
+
+/// The number that iPhones put in front of each file of an export.
+pub fn number_of(name: &str) -> Option<&str> {
+    let (number, _) = name.split_once('-')?;
+    (number.len() == 8 && number.bytes().all(|b| b.is_ascii_digit())).then_some(number)
+}
+
 /// Media type, where the extension is a known one, and kind.
 pub fn by_name(name: &str) -> (Option<&'static str>, ContentKind) {
     let upper = name.get(..20).unwrap_or(name);

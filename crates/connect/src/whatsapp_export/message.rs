@@ -13,12 +13,13 @@ use serde_json::Value;
 use super::dates::{Decided, Reading};
 use super::files::{Files, Lookup};
 use super::header::Head;
+use super::learned::Learned;
 use super::local::{Shift, Wall, Zone};
 use super::meaning::{self, Marking, Meaning};
 use super::media;
-use super::names::{Names, Person, Wrote, is_phone};
+use super::names::{self, Names, Person, Wrote};
 use super::parse::Out;
-use super::placeholders::{Evidence, Phrases};
+use super::placeholders::{Evidence, Phrases, unmarked};
 use super::survey::without_end;
 use super::system;
 use crate::Span;
@@ -44,6 +45,7 @@ pub struct Raw<'r> {
 struct Once {
     odd_clock: bool,
     unverified: bool,
+    unknown: bool,
     repeated_hour: bool,
     skipped_hour: bool,
 }
@@ -64,6 +66,10 @@ pub struct Writer<'w> {
     pub files: Files,
     /// The file holds marks in front of texts.
     pub marks_seen: bool,
+    /// Wordings that no list has.
+    pub learned: Learned,
+    /// What an iPhone puts in front of lines that no person wrote: the chat's title.
+    pub line_title: Option<String>,
     wall: Wall,
     once: Once,
     /// Kinds of the first record, to tell an export that begins in mid-chat.
@@ -92,6 +98,8 @@ impl<'w> Writer<'w> {
             zone: None,
             files,
             marks_seen: false,
+            learned: Learned::default(),
+            line_title: None,
             wall: Wall::new(),
             once: Once::default(),
             begins_with: None,
@@ -125,7 +133,7 @@ impl<'w> Writer<'w> {
         let (text, broken) = as_text(text, raw, &mut scratch);
         let broken = broken || person.is_some_and(|person| !person.valid);
         let meaning = match person {
-            Some(_) => meaning::read(self.phrases, text, marking),
+            Some(person) => self.of_person(person, text, marking),
             None => self.without_sender(text),
         };
         let result = self.give(raw, &when, person, meaning, text, out);
@@ -152,16 +160,50 @@ impl<'w> Writer<'w> {
         }
     }
 
+    fn of_person<'t>(&self, person: &Person, text: &'t str, marking: Marking) -> Meaning<'t> {
+        let meaning = meaning::read(self.phrases, &self.learned, text, marking);
+        if marking == Marking::MarksLost
+            && meaning.content == ContentKind::Text
+            && self.is_notice(person, text)
+        {
+            return Meaning::system_line(text);
+        }
+        meaning
+    }
+
+    /// iOS without its marks: a line of a name that stands before notices only, or the notice a chat begins with.
+    fn is_notice(&self, person: &Person, text: &str) -> bool {
+        !person.spoke
+            || (self.begins_with.is_none()
+                && system::find(self.phrases, text, None).is_some_and(|said| system::opens_chat(said.kind)))
+    }
+
+    /// iOS: a marked text without a known wording stands for something a person sent (a file left out, a message
+    /// deleted) if it is short, one sentence, names nobody, and the name in front is not the chat's title.
+    fn stands_for_message(&self, person: &Person, text: &str) -> bool {
+        const LONGEST: usize = 40;
+        let text = unmarked(text).0.trim_end();
+        let sentence = text.trim_end_matches(['.', '。', '।', '!']);
+        let name = person.name.trim_start_matches(['~', ' ', '\u{a0}', '\u{202f}']);
+        let title = [&self.title, &self.line_title]
+            .into_iter()
+            .flatten()
+            .any(|title| *title == person.name);
+        self.learned.stands_for_message(text)
+            && (person.known || (self.line_title.is_some() && !title))
+            && text.chars().count() <= LONGEST
+            && !sentence.contains(['\n', '"', '“', '”', '«', '„', '+', '。', '।', ':'])
+            && !sentence.contains(". ")
+            && !text.contains(name)
+    }
+
     /// Android: a line without a name is a system line, or a call.
     fn without_sender<'t>(&self, text: &'t str) -> Meaning<'t> {
-        let read = meaning::read(self.phrases, text, Marking::Wording);
+        let read = meaning::read(self.phrases, &self.learned, text, Marking::Wording);
         if read.content == ContentKind::Call {
             return read;
         }
-        let mut meaning = meaning::read(self.phrases, "", Marking::Wording);
-        (meaning.system, meaning.content) = (true, ContentKind::System);
-        meaning.text = Some(text).filter(|t| !t.is_empty());
-        meaning
+        Meaning::system_line(text)
     }
 
     fn give(
@@ -175,9 +217,17 @@ impl<'w> Writer<'w> {
     ) -> io::Result<()> {
         let mut sender = person;
         let mut system_kind = None;
+        let mut unknown = false;
+        if meaning.system
+            && let Some(person) = person
+            && self.stands_for_message(person, text)
+            && system::find(self.phrases, text, None).is_none()
+        {
+            (meaning.system, meaning.content, unknown) = (false, ContentKind::Other, true);
+        }
         if meaning.system {
             let said = system::read(self.phrases, text);
-            system_kind = Some(said.kind);
+            system_kind = Some(said.kind).filter(|_| !text.is_empty());
             meaning.details = Some(said.details(person.map(|p| p.name.as_str())));
             meaning.evidence = said.evidence;
             sender = None;
@@ -197,6 +247,10 @@ impl<'w> Writer<'w> {
         }
         let unverified = meaning.evidence == Some(Evidence::Unverified);
         self.hand_over(raw, when, sender, meaning, out)?;
+        if unknown && !std::mem::replace(&mut self.once.unknown, true) {
+            let detail = "A text that the phone marked as its own has no known wording; it was taken for something that the person in front of it sent. Later such lines are not reported.";
+            out.problem("unknown-wording", detail, raw.span.offset, Some(raw.line))?;
+        }
         if unverified && !std::mem::replace(&mut self.once.unverified, true) {
             let detail = "A wording that no real file has confirmed decided what this line is; later such lines are not reported.";
             out.problem("unverified-wording", detail, raw.span.offset, Some(raw.line))?;
@@ -383,7 +437,11 @@ impl<'w> Writer<'w> {
             out.report.first_at_local = Some(first.clone());
             out.report.last_at_local = Some(last.clone());
         }
-        let opened = self.begins_with.flatten().is_some_and(system::opens_chat);
+        // A notice without a known wording is most likely the one that every chat begins with.
+        let opened = self
+            .begins_with
+            .flatten()
+            .is_some_and(|kind| kind == "other" || system::opens_chat(kind));
         let limit = if self.media_named { 10_000 } else { 40_000 };
         out.report.possibly_cut = out.report.messages > 0 && (!opened || out.report.messages >= limit);
     }
@@ -453,14 +511,7 @@ fn direction(custodian: Option<&str>, sender: Option<&Person>) -> Direction {
     let (Some(custodian), Some(sender)) = (custodian, sender) else {
         return Direction::Unknown;
     };
-    let same_number = || {
-        let digits = custodian.chars().filter(char::is_ascii_digit);
-        is_phone(custodian.as_bytes())
-            && sender
-                .phone
-                .as_ref()
-                .is_some_and(|phone| digits.eq(phone.chars()))
-    };
+    let same_number = || sender.phone.is_some() && names::is_same(custodian, &sender.name);
     if custodian == sender.name || same_number() {
         Direction::Out
     } else {

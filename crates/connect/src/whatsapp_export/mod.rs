@@ -8,10 +8,12 @@ mod about;
 mod archive;
 mod clock;
 mod container;
+mod cursor;
 mod dates;
 mod encoding;
 mod files;
 mod header;
+mod learned;
 mod lines;
 mod local;
 mod meaning;
@@ -41,7 +43,7 @@ use survey::Survey;
 pub struct WhatsappExport;
 
 const ID: &str = "whatsapp-export";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl Connector for WhatsappExport {
     fn id(&self) -> &'static str {
@@ -121,7 +123,9 @@ fn parse_chat(
         .into_iter()
         .flatten()
         .collect();
-    survey.names.settle(&known);
+    survey.names.settle(&known, survey.marks_seen);
+    survey.group_line |= survey.names.has_group_title();
+    let title = title.or_else(|| title_from_writers(options, chat, &survey));
     let decided = survey.dates.decide(options.date_order);
     let Some(shape) = survey.shape else {
         out.problem(
@@ -138,7 +142,7 @@ fn parse_chat(
         .iter()
         .map(|(shape, dates)| (*shape, dates.decide(options.date_order)))
         .collect();
-    if decided.other.is_some() {
+    if decided.other.is_some() && survey.dates.matters() {
         let detail = "Nothing in the file tells day and month apart; each message gives both readings. Ask the exporter.";
         out.problem("ambiguous-dates", detail, 0, None)?;
     }
@@ -150,18 +154,30 @@ fn parse_chat(
             None,
         )?;
     }
-    let title = title.or_else(|| other_writer(&survey, options.custodian.as_deref()));
-    let conversation_shape = shape_of(&survey);
+    if survey.foreign && !survey.past_noon {
+        let detail = "Words stand beside the times that are not known; if they tell morning from afternoon, hours are off by twelve.";
+        out.problem("unknown-day-part", detail, 0, None)?;
+    }
+    let custodian = Custodian::of(options.custodian.as_deref(), title.as_deref(), &survey);
+    if custodian.unfit {
+        let detail = "Neither of the two people in the chat has the name stated for the custodian; directions stay unknown.";
+        out.problem("custodian-not-found", detail, 0, None)?;
+    }
+    let title = title.or(custodian.other);
+    let conversation_shape = shape_of(&survey, title.as_deref());
     let mut writer = Writer::new(placeholders::phrases(), files);
     writer.title = title;
     writer.shape = conversation_shape;
     writer.marks_seen = survey.marks_seen;
-    writer.custodian = options.custodian.clone();
+    writer.learned = survey.learning.settle();
+    writer.line_title = survey.first_name;
+    writer.custodian = custodian.name;
     writer.zone = options.zone_of_phone.clone().map(local::Zone::new);
     let layout = Layout {
         shape,
         others: &others,
         decided: &decided,
+        foreign: survey.foreign,
     };
     let parser = Parser::new(chat.encoding, layout, survey.names, writer, out);
     let ((mut out, writer), damaged) = chat.read(input, |text| parser.run(text))?;
@@ -178,25 +194,80 @@ fn chat_title(options: &ParseOptions, chat: &Chat, survey: &Survey) -> Option<St
             .as_ref()
             .and_then(|member| title::from_file_name(&member.name))
     };
-    outer.or_else(inner).or_else(|| survey.notice_name.clone())
+    let line = || survey.notice_name.clone().or_else(|| survey.first_name.clone());
+    outer.or_else(inner).or_else(line)
 }
 
-/// In a chat of two people the other one's name is its title.
-fn other_writer(survey: &Survey, custodian: Option<&str>) -> Option<String> {
-    let custodian = custodian.filter(|_| shape_of(survey) == ConversationShape::Direct)?;
-    let [a, b] = survey.names.two_writers()?;
-    match (a == custodian, b == custodian) {
-        (true, false) => Some(b),
-        (false, true) => Some(a),
+/// The name of the export holds a writer's name, in words that no list has.
+fn title_from_writers(options: &ParseOptions, chat: &Chat, survey: &Survey) -> Option<String> {
+    let member = chat.member.as_ref().map(|member| member.name.as_str());
+    let file = [options.file_name.as_deref(), member]
+        .into_iter()
+        .flatten()
+        .find(|name| title::is_named_by_phone(name))?;
+    let mut inside = survey
+        .names
+        .all_writers()
+        .filter(|name| title::holds_name(file, name));
+    match (inside.next(), inside.next()) {
+        (Some(name), None) => Some(name),
         _ => None,
     }
 }
 
-fn shape_of(survey: &Survey) -> ConversationShape {
+/// Whose export it is, as the file spells the name.
+#[derive(Default)]
+struct Custodian {
+    name: Option<String>,
+    /// The other one in a chat of two.
+    other: Option<String>,
+    /// It is a chat of two, and neither has the name.
+    unfit: bool,
+}
+
+impl Custodian {
+    fn of(stated: Option<&str>, title: Option<&str>, survey: &Survey) -> Self {
+        let Some(stated) = stated else {
+            return Custodian::default();
+        };
+        let folded = stated.trim().to_lowercase();
+        let mut alike = survey
+            .names
+            .all_writers()
+            .filter(|name| name.trim().to_lowercase() == folded);
+        let name = match (alike.next(), alike.next()) {
+            (Some(name), None) => name,
+            _ => stated.to_owned(),
+        };
+        if shape_of(survey, title) != ConversationShape::Direct {
+            return Custodian {
+                name: Some(name),
+                ..Custodian::default()
+            };
+        }
+        let mut custodian = Custodian::default();
+        if let Some([a, b]) = survey.names.two_writers() {
+            match (names::is_same(&name, &a), names::is_same(&name, &b)) {
+                (true, false) => custodian.other = Some(b),
+                (false, true) => custodian.other = Some(a),
+                // Of two the title tells one; the other is whose phone it is, under another name.
+                (false, false) => custodian.unfit = true,
+                (true, true) => {}
+            }
+        }
+        custodian.name = Some(name).filter(|_| !custodian.unfit);
+        custodian
+    }
+}
+
+/// Two people may also be all who wrote in a group; its title is then neither's name.
+fn shape_of(survey: &Survey, title: Option<&str>) -> ConversationShape {
+    let is_writer = || title.is_some_and(|title| survey.names.all_writers().any(|name| name == title));
     match survey.names.writers(3) {
         _ if survey.group_line => ConversationShape::Group,
         3.. => ConversationShape::Group,
-        2 => ConversationShape::Direct,
+        2 if title.is_none() || is_writer() => ConversationShape::Direct,
+        1 if is_writer() => ConversationShape::Direct,
         _ => ConversationShape::Unknown,
     }
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use memchr::memchr_iter;
 
-use super::header::{blank_len, mark_len};
+use super::cursor::{blank_len, mark_len};
 use super::placeholders::Phrases;
 use super::system;
 
@@ -56,12 +56,16 @@ pub struct Person {
     pub phone: Option<String>,
     /// The name's bytes are valid UTF-8.
     pub valid: bool,
+    /// The first pass met this person.
+    pub known: bool,
+    /// Some line of this person's has no wording of WhatsApp's own.
+    pub spoke: bool,
     /// The text comes right after `opening` and the line needs no second look.
     lasting: bool,
 }
 
 impl Person {
-    fn new(body: &[u8], split: Split, lasting: bool) -> Self {
+    fn new(body: &[u8], split: Split, facts: Option<&Facts>, lasting: bool) -> Self {
         let name = body.get(split.name_start..split.name_end).unwrap_or_default();
         let digits = || {
             name.iter()
@@ -74,6 +78,8 @@ impl Person {
             name: String::from_utf8_lossy(name).into_owned(),
             valid: std::str::from_utf8(name).is_ok(),
             phone: is_phone(name).then(digits),
+            known: facts.is_some(),
+            spoke: facts.is_none_or(|facts| facts.spoke),
             lasting,
         }
     }
@@ -87,6 +93,10 @@ const MOST_RECENT: usize = 8;
 struct Facts {
     lines: u64,
     writer: bool,
+    /// Some line has no wording of WhatsApp's own. A group's title in an iPhone's export has only such lines.
+    spoke: bool,
+    /// Until then some line was one that only groups have.
+    group: bool,
     /// What always follows, up to another `: `: the name itself may hold one.
     second: Option<Vec<u8>>,
     /// Decided without a known wording or repetition to lean on.
@@ -106,8 +116,9 @@ pub struct Names {
 }
 
 impl Names {
-    /// Notes the first line of a message, header taken off. Returns whether a person wrote it.
-    pub fn observe(&mut self, body: &[u8], phrases: &Phrases) -> bool {
+    /// Notes the first line of a message, header taken off. Returns whether a person wrote it. On an iPhone (`ios`) a
+    /// line with a name may still be WhatsApp's own.
+    pub fn observe(&mut self, body: &[u8], ios: bool, phrases: &Phrases) -> bool {
         let hit = self
             .counted
             .iter()
@@ -127,6 +138,11 @@ impl Names {
         let text = body.get(split.text..).unwrap_or_default();
         if let Some(facts) = self.facts.get_mut(name) {
             facts.lines += 1;
+            if !facts.spoke {
+                let kind = wording(text, phrases);
+                facts.spoke = kind.is_none();
+                facts.group |= kind.is_some_and(system::shows_group);
+            }
             if let Some(second) = &facts.second
                 && !text
                     .strip_prefix(second.as_slice())
@@ -136,6 +152,7 @@ impl Names {
             }
             // Nothing more can be learnt from this person's lines than how many they are.
             if facts.writer
+                && facts.spoke
                 && facts.second.is_none()
                 && name.ends_with(b": ")
                 && self.counted.len() < MOST_RECENT
@@ -145,6 +162,7 @@ impl Names {
             return facts.writer;
         }
         let (writer, unsure) = is_writer(body, &split, phrases);
+        let kind = ios.then(|| wording(text, phrases)).flatten();
         if self.facts.len() >= MOST_NAMES {
             self.overflow = true;
             return writer;
@@ -158,6 +176,8 @@ impl Names {
             Facts {
                 lines: 1,
                 writer,
+                spoke: kind.is_none(),
+                group: kind.is_some_and(system::shows_group),
                 second,
                 unsure,
             },
@@ -165,8 +185,12 @@ impl Names {
         writer
     }
 
-    /// Ends the first pass: settles which names hold a colon. `known` are names known from elsewhere.
-    pub fn settle(&mut self, known: &[&str]) {
+    /// Ends the first pass: settles which names hold a colon. `known` are names known from elsewhere. Where marks show
+    /// what WhatsApp wrote (`marked`), a wording without a mark was typed.
+    pub fn settle(&mut self, known: &[&str], marked: bool) {
+        for facts in self.facts.values_mut() {
+            facts.spoke |= marked;
+        }
         for (opening, lines) in std::mem::take(&mut self.counted) {
             if let Some(facts) = self.facts.get_mut(&opening) {
                 facts.lines += lines;
@@ -182,21 +206,25 @@ impl Names {
         }
     }
 
+    /// Whether some name stands only before lines that a group alone has: it is the group's title.
+    pub fn has_group_title(&self) -> bool {
+        self.facts.values().any(|facts| facts.group && !facts.spoke)
+    }
+
     /// How many people wrote, but at most `limit`; a name with a colon counts once.
     pub fn writers(&self, limit: usize) -> usize {
         self.facts
             .values()
-            .filter(|facts| facts.writer)
+            .filter(|facts| facts.writer && facts.spoke)
             .take(limit)
             .count()
     }
 
-    /// The only two writers, without marks.
-    pub fn two_writers(&self) -> Option<[String; 2]> {
-        let mut writers = self
-            .facts
+    /// The names of all who wrote, without marks.
+    pub fn all_writers(&self) -> impl Iterator<Item = String> {
+        self.facts
             .iter()
-            .filter(|(_, facts)| facts.writer)
+            .filter(|(_, facts)| facts.writer && facts.spoke)
             .map(|(name, facts)| {
                 let name = name.strip_suffix(b" ").unwrap_or(name);
                 let whole = match &facts.second {
@@ -204,7 +232,12 @@ impl Names {
                     None => name.strip_suffix(b":").unwrap_or(name).to_vec(),
                 };
                 String::from_utf8_lossy(clean(&whole)).into_owned()
-            });
+            })
+    }
+
+    /// The only two writers.
+    pub fn two_writers(&self) -> Option<[String; 2]> {
+        let mut writers = self.all_writers();
         match (writers.next(), writers.next(), writers.next()) {
             (Some(a), Some(b), None) => Some([a, b]),
             _ => None,
@@ -249,7 +282,7 @@ impl Names {
                 if !writer {
                     return Err(unsure);
                 }
-                Person::new(body, split, false)
+                Person::new(body, split, None, false)
             }
             Some(facts) if !facts.writer => return Err(facts.unsure),
             Some(facts) => {
@@ -259,7 +292,7 @@ impl Names {
                 let lasting = body
                     .get(..split.text)
                     .is_some_and(|opening| opening.ends_with(b": "));
-                Person::new(body, split, lasting)
+                Person::new(body, split, Some(facts), lasting)
             }
         };
         self.recent.retain(|known| known.lasting);
@@ -267,6 +300,15 @@ impl Names {
         self.recent.insert(0, person);
         Ok(())
     }
+}
+
+/// The kind of a text that is one of WhatsApp's own about the chat.
+fn wording(text: &[u8], phrases: &Phrases) -> Option<&'static str> {
+    const LONGEST: usize = 1024;
+    if text.len() > LONGEST {
+        return None;
+    }
+    system::find(phrases, &String::from_utf8_lossy(text), None).map(|said| said.kind)
 }
 
 /// The first `: ` of a line; failing that a `:` at its end, before a mark, or before a full stop.
@@ -345,10 +387,16 @@ fn is_writer(body: &[u8], split: &Split, phrases: &Phrases) -> (bool, bool) {
     if line.len() <= 4096 && system::find(phrases, &line, Some(split.text.saturating_sub(2))).is_some() {
         return (false, false);
     }
-    // Half a pair of quotes: the colon stands inside a quoted title. A blank before it: no name ends so.
-    let open = opens_quote(&String::from_utf8_lossy(name));
-    let blank = name.last().is_some_and(|&b| b == b' ') || name.ends_with(b"\xC2\xA0");
-    (!open && !blank, open || blank)
+    // Half a pair of quotes: the colon stands inside a quoted title. A blank before it: no name ends so. A whole
+    // sentence: a notice that ends with a link.
+    let name = String::from_utf8_lossy(name);
+    let odd = opens_quote(&name) || name.ends_with([' ', '\u{a0}']) || is_sentence(&name);
+    (!odd, odd)
+}
+
+fn is_sentence(name: &str) -> bool {
+    const LONGEST_NAME: usize = 60;
+    name.chars().count() > LONGEST_NAME && (name.contains(". ") || name.contains(['。', '।']))
 }
 
 fn opens_quote(name: &str) -> bool {
@@ -359,6 +407,12 @@ fn opens_quote(name: &str) -> bool {
             .iter()
             .any(|&(open, close)| count(open) > count(close) && count(open) > 0)
             && !(count('„') > 0 && count('„') == count('“'))
+}
+
+/// Whether two names are one, or one phone number in two spacings.
+pub fn is_same(a: &str, b: &str) -> bool {
+    let digits = |name: &'_ str| name.bytes().filter(u8::is_ascii_digit).collect::<Vec<u8>>();
+    a == b || (is_phone(a.as_bytes()) && is_phone(b.as_bytes()) && digits(a) == digits(b))
 }
 
 /// `+49 171 1234567` in any spacing.

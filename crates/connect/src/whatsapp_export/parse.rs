@@ -87,6 +87,8 @@ pub struct Layout<'l> {
     pub others: &'l [(Shape, Decided)],
     /// How its dates read.
     pub decided: &'l Decided,
+    /// Its headers hold a word that no list has.
+    pub foreign: bool,
 }
 
 impl<'l> Layout<'l> {
@@ -223,6 +225,10 @@ impl<'p, 's> Parser<'p, 's> {
 
     /// Whether this header begins a message. Headers of other layouts are what people paste: they stay text.
     fn begins_message(&mut self, head: &Head) -> io::Result<bool> {
+        // A date, a word and a time are what people write too.
+        if head.foreign && !self.layout.foreign {
+            return Ok(false);
+        }
         let own = head.shape == self.layout.shape;
         if own && head.plausible && self.date_exists(head) {
             return Ok(true);

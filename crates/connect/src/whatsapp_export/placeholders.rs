@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use model::record::ContentKind;
 use serde::Deserialize;
 
-use super::header::{blank_len, mark_len};
+use super::cursor::{blank_len, mark_len};
 use super::template::Template;
 
 /// One language's file.
@@ -111,8 +111,8 @@ pub struct Phrases {
     prefix_gate: FirstBytes,
     /// System lines.
     pub system: Vec<Form<&'static str>>,
-    /// Behind the name of an attached file (Android), in brackets.
-    pub attached_behind: Vec<(String, Evidence)>,
+    /// Behind the name of an attached file (Android), with their brackets.
+    attached_behind: HashMap<String, Evidence>,
     /// In front of the name of an attached file (iOS); `>` follows the name.
     pub attached_before: Vec<(String, Evidence)>,
     /// Behind an edited text.
@@ -129,23 +129,60 @@ pub struct Phrases {
 
 const FILES: &[&str] = &[
     include_str!("placeholders/en.json"),
+    include_str!("placeholders/af.json"),
     include_str!("placeholders/ar.json"),
+    include_str!("placeholders/az.json"),
+    include_str!("placeholders/bg.json"),
+    include_str!("placeholders/bn.json"),
+    include_str!("placeholders/ca.json"),
     include_str!("placeholders/cs.json"),
+    include_str!("placeholders/da.json"),
     include_str!("placeholders/de.json"),
+    include_str!("placeholders/el.json"),
     include_str!("placeholders/es.json"),
+    include_str!("placeholders/et.json"),
+    include_str!("placeholders/fa.json"),
+    include_str!("placeholders/fi.json"),
     include_str!("placeholders/fr.json"),
+    include_str!("placeholders/ga.json"),
+    include_str!("placeholders/gu.json"),
+    include_str!("placeholders/he.json"),
     include_str!("placeholders/hi.json"),
+    include_str!("placeholders/hr.json"),
+    include_str!("placeholders/hu.json"),
     include_str!("placeholders/id.json"),
     include_str!("placeholders/it.json"),
     include_str!("placeholders/ja.json"),
+    include_str!("placeholders/kk.json"),
+    include_str!("placeholders/kn.json"),
     include_str!("placeholders/ko.json"),
+    include_str!("placeholders/lt.json"),
+    include_str!("placeholders/lv.json"),
+    include_str!("placeholders/mk.json"),
+    include_str!("placeholders/ml.json"),
+    include_str!("placeholders/mr.json"),
+    include_str!("placeholders/ms.json"),
+    include_str!("placeholders/nb.json"),
     include_str!("placeholders/nl.json"),
+    include_str!("placeholders/pa.json"),
     include_str!("placeholders/pl.json"),
     include_str!("placeholders/pt.json"),
+    include_str!("placeholders/ro.json"),
     include_str!("placeholders/ru.json"),
+    include_str!("placeholders/sk.json"),
+    include_str!("placeholders/sl.json"),
+    include_str!("placeholders/sq.json"),
+    include_str!("placeholders/sr.json"),
+    include_str!("placeholders/sv.json"),
+    include_str!("placeholders/sw.json"),
+    include_str!("placeholders/ta.json"),
+    include_str!("placeholders/te.json"),
     include_str!("placeholders/th.json"),
+    include_str!("placeholders/tl.json"),
     include_str!("placeholders/tr.json"),
     include_str!("placeholders/uk.json"),
+    include_str!("placeholders/ur.json"),
+    include_str!("placeholders/uz.json"),
     include_str!("placeholders/vi.json"),
     include_str!("placeholders/zh-CN.json"),
     include_str!("placeholders/zh-TW.json"),
@@ -225,7 +262,10 @@ impl Phrases {
                 &mut self.attached_before,
                 text.split("{}").next().unwrap_or_default().to_owned(),
             ),
-            Role::Attached => (&mut self.attached_behind, text),
+            Role::Attached => {
+                self.attached_behind.entry(text).or_insert(evidence);
+                return;
+            }
             Role::Edited => (&mut self.edited, text),
             Role::Poll => (&mut self.poll, text),
             Role::Option => (&mut self.option, text),
@@ -249,6 +289,12 @@ impl Phrases {
     #[inline]
     pub fn may_have_holes(&self, line: &str) -> bool {
         self.form_gate.has(line) && line.len() < 200
+    }
+
+    /// The name in front of words in brackets that say "file attached".
+    pub fn attached<'t>(&self, line: &'t str) -> Option<(&'t str, Evidence)> {
+        let (name, words) = line.split_at(line.rfind('(')?);
+        self.attached_behind.get(words).map(|evidence| (name, *evidence))
     }
 
     /// Whether the line may begin with one of `poll` and `location`.
@@ -407,9 +453,13 @@ mod tests {
     fn every_data_file_is_read_whole_and_every_kind_is_known() {
         for file in FILES {
             let language: Language = serde_json::from_str(file).expect("the file is as described");
-            assert!(language.phrases.len() >= 5);
+            assert!(language.phrases.len() >= 3);
             for entry in language.phrases {
                 assert!(!entry.text.trim().is_empty());
+                if entry.is == Role::Attached && !entry.text.contains("{}") {
+                    let inner = entry.text.strip_prefix('(').and_then(|t| t.strip_suffix(')'));
+                    assert!(inner.is_some_and(|t| !t.contains('(')), "{}", entry.text);
+                }
                 if entry.is == Role::System {
                     let kind = entry.kind.expect("a system line has a kind");
                     assert_eq!(super::super::system::known_kind(&kind), kind);

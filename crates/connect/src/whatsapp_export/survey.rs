@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::io::{self, Read};
 
-use super::dates::Evidence;
-use super::header::{Head, Scanner, Shape, mark_len};
+use super::cursor::mark_len;
+use super::dates::{self, Evidence};
+use super::header::{Head, RawDate, Scanner, Shape};
+use super::learned::{Learned, Learning};
 use super::lines::Lines;
 use super::meaning::{self, Marking};
 use super::names::Names;
@@ -38,8 +40,17 @@ pub struct Survey {
     pub notice_name: Option<String>,
     /// Some text begins with a mark.
     pub marks_seen: bool,
+    /// The name in front of the first line, where a mark shows that no person wrote it: the chat's title.
+    pub first_name: Option<String>,
     /// Header lines in the file's layout.
     pub headers: u64,
+    /// The headers hold a word that no list has.
+    pub foreign: bool,
+    /// An hour beside such a word shows that it does not tell morning from afternoon.
+    pub past_noon: bool,
+    /// Wordings that no list has.
+    pub learning: Learning,
+    date: Option<RawDate>,
 }
 
 /// A header line kept until the layout is chosen.
@@ -81,7 +92,11 @@ pub fn survey(source: &mut dyn Read, phrases: &Phrases) -> io::Result<Survey> {
             continue;
         };
         let body = without_end(bytes.get(head.body..).unwrap_or_default());
+        if !found.has_year(&head, body) {
+            continue;
+        }
         match found.shape {
+            Some(_) if head.foreign && !found.foreign => {}
             Some(shape) if shape == head.shape => found.observe(&head, body, number, phrases),
             Some(_) => note_other(&mut others, &head, number),
             None => {
@@ -103,10 +118,35 @@ pub fn survey(source: &mut dyn Read, phrases: &Phrases) -> io::Result<Survey> {
         .filter(|(_, (count, _))| *count >= enough)
         .map(|(shape, (_, dates))| (shape, dates))
         .collect();
+    for (_, dates) in &mut found.others {
+        dates.buddhist = found.dates.buddhist;
+    }
     Ok(found)
 }
 
+/// Whether somebody writes Thai.
+fn is_thai(body: &[u8]) -> bool {
+    let window = body.get(..512).unwrap_or(body);
+    memchr::memchr_iter(0xE0, window).any(|at| matches!(window.get(at + 1), Some(0xB8 | 0xB9)))
+}
+
 impl Survey {
+    /// Whether the date has a year that this file can mean. Asked once a date.
+    #[inline]
+    fn has_year(&mut self, head: &Head, body: &[u8]) -> bool {
+        if self.date == Some(head.date) {
+            return true;
+        }
+        if dates::may_be_buddhist(&head.date) {
+            self.dates.buddhist |= is_thai(body);
+            if !dates::exists(&head.date, self.dates.buddhist) {
+                return false;
+            }
+        }
+        self.date = Some(head.date);
+        true
+    }
+
     /// Chooses the most frequent layout, of two alike the one met first, and takes its lines.
     fn choose(&mut self, early: Vec<Early>, others: &mut Others, phrases: &Phrases) {
         if early.is_empty() || self.shape.is_some() {
@@ -121,7 +161,15 @@ impl Survey {
             }
         }
         self.shape = best.map(|(shape, _)| shape);
+        // In one export every header has such a word, or a day part in its place; else somebody typed a date.
+        let own = || early.iter().filter(|e| Some(e.head.shape) == self.shape);
+        let words = own().filter(|e| e.head.foreign).count();
+        let plain = own().filter(|e| !e.head.foreign && !e.head.day_part).count();
+        self.foreign = words > plain * 10;
         for Early { head, line, body } in early {
+            if head.foreign && !self.foreign {
+                continue;
+            }
             if Some(head.shape) == self.shape {
                 self.observe(&head, &body, line, phrases);
             } else {
@@ -133,10 +181,14 @@ impl Survey {
     fn observe(&mut self, head: &Head, body: &[u8], line: u64, phrases: &Phrases) {
         self.headers += 1;
         self.dates.observe(head, line);
+        self.past_noon |= head.foreign && !(1..=12).contains(&head.clock.hour);
         if head.shape.bracket && self.is_marked_system(body, phrases) {
             return;
         }
-        if !self.names.observe(body, phrases) {
+        if !head.shape.bracket {
+            self.learning.observe(body, phrases);
+        }
+        if !self.names.observe(body, head.shape.bracket, phrases) {
             self.system_line(
                 &String::from_utf8_lossy(body.get(..4096).unwrap_or(body)),
                 None,
@@ -152,20 +204,31 @@ impl Survey {
         };
         self.marks_seen = true;
         let text = String::from_utf8_lossy(text.get(..4096).unwrap_or(text));
-        if !meaning::read(phrases, &text, Marking::Marks).system {
+        let meaning = meaning::read(phrases, &Learned::default(), &text, Marking::Marks);
+        self.learning.known_language |= meaning.evidence.is_some();
+        if !meaning.system {
             return false;
         }
         let name = String::from_utf8_lossy(super::names::clean(name)).into_owned();
+        if self.headers == 1 && !text.contains(&name) {
+            self.first_name = Some(name.clone());
+        }
         self.system_line(unmarked(&text).0, Some(name), phrases);
         true
     }
 
     fn system_line(&mut self, text: &str, name: Option<String>, phrases: &Phrases) {
         // One is enough for each answer; a file of nothing but system lines must not cost more.
-        if self.group_line && (self.notice_name.is_some() || name.is_none()) {
+        if self.group_line && self.learning.known_language && (self.notice_name.is_some() || name.is_none()) {
+            self.learning.marked(text.trim_end());
             return;
         }
         let said = system::read(phrases, text);
+        match said.evidence {
+            Some(_) => self.learning.known_language = true,
+            None if name.is_some() => self.learning.marked(text.trim_end()),
+            None => {}
+        }
         self.group_line |= system::shows_group(said.kind);
         if said.kind == "encryption" && self.notice_name.is_none() {
             self.notice_name = name;

@@ -87,7 +87,7 @@ pub fn shows_group(kind: &str) -> bool {
 
 /// Whether a chat that was exported from its beginning begins with this kind.
 pub fn opens_chat(kind: &str) -> bool {
-    const OPENING: [&str; 8] = [
+    const OPENING: &[&str] = &[
         "encryption",
         "group_created",
         "community_created",

@@ -1,6 +1,8 @@
 //! The parts one by one: headers, names, wordings, titles.
 
 use super::header::{Head, Scanner};
+use super::learned::Learning;
+use super::media;
 use super::names::{Names, Wrote, clean, is_phone};
 use super::placeholders::{Saying, normal, phrases};
 use super::{system, title};
@@ -87,6 +89,90 @@ fn noon_midnight_and_every_spelling_of_am_and_pm_are_read() {
     assert_eq!(read("12:30 nachts"), (0, 30, false));
     assert_eq!(read("00:08 a. m."), (0, 8, true));
     assert_eq!(read("13:05 PM"), (13, 5, true));
+}
+
+#[test]
+fn every_day_part_ends_where_the_word_ends_and_longer_words_are_tried_first() {
+    let read = |time: &str| {
+        scanned(&format!("31/01/2024, {time} - Anna: x")).map(|head| (head.clock.hour, head.foreign))
+    };
+    for (time, hour) in [
+        ("3:45 مساءً", 15),
+        ("3:45 م", 15),
+        ("3:45 صباحًا", 3),
+        ("3:45 popodne", 15),
+        ("3:45 pop.", 15),
+        ("3:45 אחה\"צ", 15),
+        ("午後0:05", 12),
+        ("午前0:05", 0),
+        ("오후 3:45", 15),
+    ] {
+        assert_eq!(read(time), Some((hour, false)), "{time}");
+    }
+    for (time, foreign) in [
+        ("3:45 Uhr", false),
+        ("3:45 morg", true),
+        ("3:45 zwei worte", true),
+    ] {
+        assert_eq!(read(time), Some((3, foreign)), "{time}");
+    }
+    for time in [
+        "3:45 drei ganze worte",
+        "3:45 x2",
+        "3:45 (a)",
+        "3:45 h45",
+        "3 h 4x",
+    ] {
+        assert_eq!(read(time), None, "{time}");
+    }
+}
+
+#[test]
+fn names_that_phones_make_up_are_told_from_others() {
+    for name in [
+        "IMG-20240131-WA0001.jpg",
+        "PTT-20240131-WA0002.opus",
+        "DOC-20240131-WA0004.",
+        "00000012-PHOTO-2024-01-31-10-20-30.jpg",
+        "2017-07-25-PHOTO-00000043.jpg",
+    ] {
+        assert!(media::is_generated_name(name), "{name}");
+    }
+    for name in [
+        "",
+        "IMG.jpg",
+        "IMG-2024-WA0001.jpg",
+        "img-20240131-WA0001.jpg",
+        "IMG-20240131-0001.jpg",
+        "IMG-20240131-WA0001-edited copy.jpg",
+        "00000012-Report.pdf",
+        "2017-07-25-notes.txt",
+    ] {
+        assert!(!media::is_generated_name(name), "{name}");
+    }
+}
+
+#[test]
+fn a_word_in_brackets_is_learnt_only_behind_a_name_that_phones_make_up() {
+    let mut learning = Learning::default();
+    for line in [
+        "Anna: IMG-20240131-WA0001.jpg (blat tolat)",
+        "Anna: Report.pdf (mine)",
+        "Anna: IMG-20240131-WA0001.jpg (see 2)",
+        "Anna: IMG-20240131-WA0001.jpg (file attached)",
+        "Anna: <urlat te>",
+        "Bob: <urlat te>",
+        "Bob: <br>",
+        "Bob: <br>",
+        "Bob: <only once>",
+        "Bob: <a href=\"x\">",
+        "Bob: <a href=\"x\">",
+    ] {
+        learning.observe(line.as_bytes(), phrases());
+    }
+    let learned = learning.settle();
+    assert_eq!(learned.behind, ["(blat tolat)"]);
+    assert_eq!(learned.omitted, ["<urlat te>"]);
 }
 
 #[test]

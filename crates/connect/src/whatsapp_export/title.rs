@@ -27,6 +27,31 @@ pub fn from_file_name(name: &str) -> Option<String> {
     found.filter(|title| !title.is_empty())
 }
 
+/// Whether a phone gave the file its name: the brand stands in it, in the scripts that write it otherwise too.
+pub fn is_named_by_phone(name: &str) -> bool {
+    const BRAND: [&str; 5] = ["whatsapp", "واتساب", "واتس اب", "וואטסאפ", "ווטסאפ"];
+    let base = name.rsplit(['/', '\\']).next().unwrap_or(name).to_lowercase();
+    BRAND.iter().any(|brand| base.contains(brand))
+}
+
+/// Whether a person's name stands in the name of the file, as a word of its own.
+pub fn holds_name(file: &str, person: &str) -> bool {
+    let base = file.rsplit(['/', '\\']).next().unwrap_or(file);
+    let stem = without_extension(base).unwrap_or(base);
+    let stem = without_copy_number(stem.trim());
+    person.chars().count() >= 2
+        && stem.match_indices(person).any(|(at, found)| {
+            let before = stem.get(..at).and_then(|before| before.chars().next_back());
+            let after = stem
+                .get(at + found.len()..)
+                .and_then(|after| after.chars().next());
+            [before, after]
+                .into_iter()
+                .flatten()
+                .all(|c| !c.is_alphanumeric())
+        })
+}
+
 fn without_extension(base: &str) -> Option<&str> {
     let (stem, extension) = base.rsplit_once('.')?;
     matches!(extension.to_ascii_lowercase().as_str(), "txt" | "zip").then_some(stem)
