@@ -19,6 +19,7 @@ pub mod note;
 pub mod part;
 pub mod segment;
 pub mod stamp;
+pub mod succession;
 pub mod suite;
 pub mod tiles;
 pub mod tree;

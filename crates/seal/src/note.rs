@@ -34,6 +34,9 @@ pub enum NoteError {
     /// Another log's.
     #[error("a checkpoint of another log")]
     Origin,
+    /// Signed by a key that was replaced, and not of what it signed until then.
+    #[error("signed by a key that was replaced before, and not among what that key signed")]
+    AfterLast,
 }
 
 /// The four bytes that name a key in a signature line.
@@ -150,13 +153,14 @@ impl Checkpoint {
 
 /// A text that ends with a line end, signed as a note under a key's name.
 pub fn sign_note(text: &str, key: &SigningKey, name: &str) -> String {
-    let id = NoteKey {
-        name: name.to_owned(),
-        public: key.public(),
-    }
-    .id();
+    format!("{text}\n{}", signature_line(text, key, name))
+}
+
+/// A signature line, its end included.
+pub(crate) fn signature_line(text: &str, key: &SigningKey, name: &str) -> String {
+    let id = key_id(name, ED25519, &key.public());
     let signature = [id.as_slice(), key.sign(text.as_bytes()).as_slice()].concat();
-    format!("{text}\n\u{2014} {name} {}\n", STANDARD.encode(signature))
+    format!("\u{2014} {name} {}\n", STANDARD.encode(signature))
 }
 
 /// A signed note, read but not checked.

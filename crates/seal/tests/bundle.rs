@@ -1,10 +1,16 @@
 //! Bundles: what is true of a good one, and that nothing else passes.
 
 #[cfg(test)]
+#[path = "bundle/anchors.rs"]
+mod anchors;
+#[cfg(test)]
 #[path = "sample/opened.rs"]
 mod opened;
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+#[path = "bundle/succession.rs"]
+mod succession;
 #[cfg(test)]
 #[path = "sample/zip.rs"]
 mod zip;
@@ -16,6 +22,7 @@ use opened::Opened;
 use proptest::prelude::*;
 use sample::{Choice, MIXED, Sample, Shown};
 use seal::bundle::*;
+use seal::note::NoteKey;
 use seal::tree::{InMemory, consistency_proof};
 use zip::{Frame, Members};
 
@@ -528,7 +535,18 @@ fn the_writer_refuses_what_would_not_be_proved() {
     let sample = Sample::new("us", 3);
     let sink = Cursor::new(Vec::new());
     let note = sample.note(4);
-    let begun = BundleWriter::create(sink, sample.zone.clone(), sample.key.clone(), &note, &[]);
+    let opening = |key: &NoteKey, sink| {
+        let opening = Opening {
+            zone: sample.zone.clone(),
+            key: key.clone(),
+            succession: &[],
+            checkpoint: &note,
+            proofs: &[],
+            anchors: &[],
+        };
+        BundleWriter::create(sink, &opening)
+    };
+    let begun = opening(&sample.key, sink);
     let mut writer = begun.unwrap();
     let leaves: Vec<_> = sample.entries[2..8].iter().map(sample::Entry::leaf).collect();
     let Ok(path) = seal::tree::inclusion_proof(&mut InMemory(&sample.log()[..4]), 1, 4);
@@ -553,7 +571,7 @@ fn the_writer_refuses_what_would_not_be_proved() {
     assert!(writer.finish().is_err(), "the batch was not ended");
     let stranger = Sample::new("us", 9);
     let sink = Cursor::new(Vec::new());
-    assert!(BundleWriter::create(sink, sample.zone.clone(), stranger.key, &note, &[]).is_err());
+    assert!(opening(&stranger.key, sink).is_err());
 }
 
 proptest! {

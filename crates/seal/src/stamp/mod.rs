@@ -35,6 +35,9 @@ pub enum StampError {
     /// The authority gave none.
     #[error("the authority refused, with status {0}")]
     Refused(u8),
+    /// It may be good, and is another authority's.
+    #[error("its certificate does not lead to a root that was given")]
+    OtherRoot,
     /// Said in full by the text.
     #[error("{0}")]
     Is(&'static str),
@@ -198,6 +201,10 @@ fn check_chain(
     );
     match found {
         Ok(_) => Ok(()),
+        // The second: a root of the same name with another key.
+        Err(webpki::Error::UnknownIssuer | webpki::Error::InvalidSignatureForPublicKey) => {
+            Err(StampError::OtherRoot)
+        }
         Err(error) => Err(StampError::Is(chain_words(&error))),
     }
 }
@@ -209,10 +216,6 @@ fn chain_words(error: &webpki::Error) -> &'static str {
         }
         webpki::Error::CertNotValidYet { .. } => {
             "a certificate of its chain was not valid yet at the time that the token states"
-        }
-        // The second: a root of the same name with another key.
-        webpki::Error::UnknownIssuer | webpki::Error::InvalidSignatureForPublicKey => {
-            "its certificate does not lead to a root that was given"
         }
         _ => "the chain of its certificate does not hold",
     }
