@@ -18,6 +18,7 @@ pub mod limits;
 pub mod listen;
 pub mod public;
 pub mod vault;
+pub mod witness;
 
 pub use host::{Host, IntakeConfiguration, IntakeConnection, Status};
 pub use limits::Limits;

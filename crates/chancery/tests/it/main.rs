@@ -1,6 +1,9 @@
 //! The program as people use it, and the pages generated from it.
 #![cfg(test)]
 
+mod anchors;
+#[path = "../../../seal/tests/authority/mod.rs"]
+mod authority;
 mod cli;
 mod connections;
 mod crash;
@@ -11,6 +14,7 @@ mod graph;
 mod hooks;
 mod inputs;
 mod media;
+mod outsiders;
 mod run;
 mod shuffle;
 mod vaults;

@@ -27,6 +27,14 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("reqwest", &["server"], "HTTP lives in one place"),
     ("rustls", &["server"], "HTTP lives in one place"),
     ("tokio-rustls", &["server"], "HTTP lives in one place"),
+    ("lettre", &["server"], "mail goes out where HTTP does"),
+    ("qrcodegen", &["server"], "a picture belongs to the page"),
+    ("der", &["seal"], "certificates and tokens are read in one place"),
+    (
+        "rustls-webpki",
+        &["seal"],
+        "chains of certificates are checked in one place",
+    ),
     (
         "tokio",
         &["store", "server", "chancery"],
@@ -166,7 +174,10 @@ const CRYPTO: &[(&str, &str)] = &[
     ),
     ("sha2", "ct-merkle, the second opinion on proofs: tests only"),
     ("rustls", "TLS, with the provider above doing the cryptography"),
-    ("rustls-webpki", "part of rustls"),
+    (
+        "rustls-webpki",
+        "part of rustls; and the chains of time-stamping authorities, with the provider above",
+    ),
 ];
 
 /// Crates that are there in two versions, and why that is borne.

@@ -53,8 +53,7 @@ impl Default for Options {
 
 /// An authority in a folder.
 pub struct Authority {
-    folder: PathBuf,
-    digest: &'static str,
+    pub folder: PathBuf,
 }
 
 /// Runs openssl; it is one of the packages that `./dev test` asks for.
@@ -73,7 +72,6 @@ impl Authority {
         fs::create_dir_all(folder).unwrap();
         let authority = Authority {
             folder: folder.to_owned(),
-            digest: options.digest,
         };
         let config = "[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\nnew_certs_dir=.\nserial=serial\ndefault_md=sha256\n\
                       policy=p\nunique_subject=no\n[p]\ncommonName=supplied\n\
@@ -166,62 +164,5 @@ impl Authority {
         ];
         openssl(&self.folder, &arguments);
         fs::read(self.folder.join("r.tsr")).unwrap()
-    }
-
-    /// An answer with the content of another authority's, signed here, whatever this one's certificate is for.
-    pub fn resign(&self, answer: &[u8]) -> Vec<u8> {
-        fs::write(self.folder.join("other.tsr"), answer).unwrap();
-        let token = [
-            "ts",
-            "-reply",
-            "-config",
-            "ts.cnf",
-            "-in",
-            "other.tsr",
-            "-token_out",
-            "-out",
-            "other.tst",
-        ];
-        openssl(&self.folder, &token);
-        let open = [
-            "cms",
-            "-verify",
-            "-noverify",
-            "-inform",
-            "DER",
-            "-in",
-            "other.tst",
-            "-out",
-            "content",
-        ];
-        openssl(&self.folder, &open);
-        let mut sign = vec![
-            "cms",
-            "-sign",
-            "-binary",
-            "-nodetach",
-            "-cades",
-            "-nosmimecap",
-            "-outform",
-            "DER",
-        ];
-        sign.extend_from_slice(&["-econtent_type", "1.2.840.113549.1.9.16.1.4", "-in", "content"]);
-        sign.extend_from_slice(&[
-            "-signer",
-            "tsa.pem",
-            "-inkey",
-            "tsa.key",
-            "-md",
-            self.digest,
-            "-out",
-            "own.tst",
-        ]);
-        openssl(&self.folder, &sign);
-        let token = fs::read(self.folder.join("own.tst")).unwrap();
-        // TimeStampResp: granted, and the token.
-        let mut body = vec![0x30, 3, 2, 1, 0];
-        body.extend_from_slice(&token);
-        let length = u16::try_from(body.len()).unwrap().to_be_bytes();
-        [&[0x30, 0x82, length[0], length[1]], body.as_slice()].concat()
     }
 }

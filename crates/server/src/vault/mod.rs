@@ -20,6 +20,7 @@ use store::folder::FolderLock;
 use store::keystore::KeyStore;
 use store::ledger::{Clock, Draft, Ledger, LedgerOptions};
 
+pub mod anchors;
 pub mod captures;
 pub mod connections;
 mod door;
@@ -34,6 +35,7 @@ pub mod import;
 mod labels;
 mod normalize;
 mod parts;
+mod rotation;
 mod rows;
 pub mod show;
 mod sinks;
@@ -45,6 +47,7 @@ use epochs::{Encapsulated, Epoch, current_epoch};
 use folder::{ACTS_LABEL, DIGEST_LABEL, NAMES_LABEL, SIGNING_LABEL, own_secret};
 pub use folder::{create, read_zone_file};
 use labels::Labels;
+use rotation::Succession;
 
 /// What `zone.json` says: nothing secret.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -148,7 +151,11 @@ pub struct Progress {
 pub(crate) struct Inner {
     pub folder: PathBuf,
     pub file: ZoneFile,
-    pub note_key: NoteKey,
+    /// The key in force, and those before it.
+    succession: Mutex<Succession>,
+    /// One key is replaced at a time.
+    rotating: Mutex<()>,
+    anchors: anchors::Anchors,
     pub clock: Clock,
     pub ledger: Ledger,
     pub keys: Mutex<KeyStore>,
@@ -185,10 +192,11 @@ impl Vault {
     pub fn open(data: &Path, unlock: &Unlock<'_>, options: VaultOptions) -> Result<Vault, VaultError> {
         let file = read_zone_file(data)?;
         let lock = FolderLock::take(data)?;
-        let keys = KeyStore::open(&data.join("keys/keystore"), unlock, file.key_copy.clone())?;
+        let mut keys = KeyStore::open(&data.join("keys/keystore"), unlock, file.key_copy.clone())?;
         if *keys.ring().zone() != file.zone {
             return Err(StoreError::Mismatch("the key store is of another zone".to_owned()).into());
         }
+        let file = rotation::finish(data, &mut keys, file)?;
         let (_, seed) = own_secret(&keys, SecretKind::Signing, &SIGNING_LABEL)?;
         let signing = SigningKey::from_seed(&seed)?;
         let note_key = NoteKey::decode(&file.public_key)
@@ -198,6 +206,10 @@ impl Vault {
                 StoreError::Mismatch("zone.json names another public key than the key store".into()).into(),
             );
         }
+        let name = note_key.name.clone();
+        let succession = Succession::load(data, note_key)?;
+        let mut ledger_options = options.ledger;
+        ledger_options.succession.clone_from(&succession.notes);
         let (_, digest) = own_secret(&keys, SecretKind::Digest, &DIGEST_LABEL)?;
         let (_, names_key) = own_secret(&keys, SecretKind::Catalogue, &NAMES_LABEL)?;
         let acts = own_secret(&keys, SecretKind::Acts, &ACTS_LABEL)?;
@@ -205,8 +217,8 @@ impl Vault {
             &data.join("ledger"),
             file.zone.clone(),
             signing,
-            note_key.name.clone(),
-            options.ledger,
+            name,
+            ledger_options,
             options.clock.clone(),
         )?;
         if keys.ring().latest_position() > recovery.head {
@@ -221,11 +233,12 @@ impl Vault {
         let path = data.join("catalogue/catalogue.sqlite");
         let (catalogue, _) = Catalogue::open(&path)?;
         let (reader, _) = Catalogue::open(&path)?;
-        let mut keys = keys;
         let epoch = current_epoch(&mut keys, &file.zone, recovery.head, (options.clock)())?;
         let inner = Arc::new(Inner {
             folder: data.to_owned(),
-            note_key,
+            succession: Mutex::new(succession),
+            rotating: Mutex::new(()),
+            anchors: anchors::Anchors::default(),
             clock: options.clock,
             keys: Mutex::new(keys),
             catalogue: Mutex::new(catalogue),
@@ -263,7 +276,7 @@ impl Vault {
 
     /// The zone's public key in its text form.
     pub fn public_key(&self) -> String {
-        self.inner.note_key.encode()
+        self.inner.note_key().encode()
     }
 
     /// What `zone.json` says.
