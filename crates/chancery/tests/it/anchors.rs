@@ -263,16 +263,7 @@ fn an_authority_stamps_and_one_that_leads_to_another_root_is_refused() {
     place.write("root.pem", &root);
     let add = |name: &str, url: &str| {
         place
-            .on(&[
-                "anchor",
-                "add",
-                "tsa",
-                name,
-                "--url",
-                url,
-                "--root",
-                "tsa/root.pem",
-            ])
+            .on(&["anchor", "add", "tsa", name, "--url", url, "--root", "root.pem"])
             .done();
     };
     add("stamps", &url);

@@ -309,7 +309,11 @@ impl Inner {
             let hours = anchor
                 .last_at
                 .map(|at| (now.as_micros() - at.as_micros()) / 3_600_000_000);
-            let recent = hours.is_some_and(|hours| hours <= 2 * ANCHOR_AGE_MAX_HOURS);
+            let every = self.anchor_every(&anchor.name) / 3600;
+            let old = 2 * i64::try_from(every)
+                .unwrap_or(i64::MAX / 2)
+                .max(ANCHOR_AGE_MAX_HOURS);
+            let recent = hours.is_some_and(|hours| hours <= old);
             let age = match hours {
                 None => "it never worked yet".to_owned(),
                 Some(0) => "it worked less than an hour ago".to_owned(),

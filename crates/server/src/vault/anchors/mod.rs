@@ -14,10 +14,10 @@ mod status;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use model::entry::ActCode;
-use model::{ConnectionId, Timestamp};
+use model::{ConnectionId, Position, Timestamp};
 use seal::bundle::AnchorKind;
 use seal::keyring::Record;
 use seal::stamp::Root;
@@ -176,6 +176,8 @@ impl Drop for Password {
 /// What is known of each anchor while the vault is open.
 #[derive(Default)]
 pub(crate) struct Anchors {
+    /// Where the ledger ended when anchors were first looked at.
+    found: OnceLock<Position>,
     states: Mutex<BTreeMap<String, State>>,
 }
 
@@ -312,6 +314,12 @@ impl Inner {
     fn anchor(&self, name: &str) -> Option<Stored> {
         let keys = locked(&self.keys);
         serde_json::from_slice(keys.ring().item(CLASS, name)?).ok()
+    }
+
+    /// How often it is asked, in seconds.
+    pub fn anchor_every(&self, name: &ConnectionId) -> u64 {
+        self.anchor(name.as_str())
+            .map_or(0, |stored| stored.config.every_seconds)
     }
 
     fn must_anchor(&self, name: &str) -> Result<Stored, VaultError> {

@@ -85,8 +85,14 @@ impl Inner {
             return Ok(Vec::new());
         }
         let now = (self.clock)();
+        // Until the acts are read, what was handed out before is not known, and would be handed out again.
+        let found = *self.anchors.found.get_or_init(|| self.ledger.head());
+        let acts_known = locked(&self.progress).followed >= found;
         let mut due = Vec::new();
         for config in self.anchor_configs() {
+            if config.target.proof().is_none() && !acts_known {
+                continue;
+            }
             let state = self.anchor_state(&config)?;
             if state.is_due(config.every_seconds, now, |covers| self.news_since(covers)) {
                 due.extend(self.anchor(config.name.as_str()));
