@@ -15,6 +15,7 @@ mod hooks;
 mod inputs;
 mod media;
 mod outsiders;
+mod rotation;
 mod run;
 mod shuffle;
 mod vaults;

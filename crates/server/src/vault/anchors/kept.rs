@@ -3,7 +3,7 @@
 //! The files are public and prove themselves. A newer anchor of the same hour takes the place of the one before: it covers
 //! more, and an hour is close enough to say when something existed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use model::{Position, Timestamp};
 use seal::bundle::{Anchor, AnchorRead, Proved};
@@ -63,7 +63,7 @@ impl Inner {
 
     /// Reads a file. One that is not as it was written is none: it proves nothing, and must not keep the rest from being
     /// shown.
-    fn kept(&self, path: &PathBuf, lineage: &Lineage) -> Option<Kept> {
+    fn kept(&self, path: &Path, lineage: &Lineage) -> Option<Kept> {
         let read = || -> Result<Kept, StoreError> {
             let damaged = || StoreError::damaged(path.display().to_string(), "is not an anchor of this log");
             let bytes = folder::read_file(path, FILE_BYTES_MAX)?;
