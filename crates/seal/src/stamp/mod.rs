@@ -201,10 +201,12 @@ fn check_chain(
     );
     match found {
         Ok(_) => Ok(()),
-        // The second: a root of the same name with another key.
-        Err(webpki::Error::UnknownIssuer | webpki::Error::InvalidSignatureForPublicKey) => {
-            Err(StampError::OtherRoot)
-        }
+        // The second and third: a root of the same name with another key, of the same kind or another.
+        Err(
+            webpki::Error::UnknownIssuer
+            | webpki::Error::InvalidSignatureForPublicKey
+            | webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_),
+        ) => Err(StampError::OtherRoot),
         Err(error) => Err(StampError::Is(chain_words(&error))),
     }
 }

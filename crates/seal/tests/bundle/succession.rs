@@ -61,7 +61,11 @@ fn a_bundle_of_the_new_key_is_proved_to_who_holds_only_the_old_one() {
         assert!(report.anchors.iter().all(|anchor| anchor.proved));
     }
     // And one that shows everything the usual bundle shows.
-    assert!(check(&old.rotated_bundle(), &old.key, true).unwrap().origin_proved);
+    assert!(
+        check(&old.rotated_bundle(), &old.key, true)
+            .unwrap()
+            .origin_proved
+    );
     let stranger = Sample::new("us", 5).key;
     let refused = check(&bytes, &stranger, true).unwrap_err();
     assert!(refused.contains("not the key that was given"), "{refused}");
