@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use connect::DateOrder;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use server::vault::anchors::AnchorConfig;
 use server::vault::connections::ConnectionConfig;
 use server::vault::users::Role;
 use zeroize::Zeroizing;
@@ -36,6 +37,25 @@ pub enum Operation {
     Checkpoint {
         /// The file.
         out: PathBuf,
+    },
+    /// Configure an anchor outside.
+    AnchorAdd(AnchorAdd),
+    /// All of them.
+    AnchorList,
+    /// Take one out.
+    AnchorRemove {
+        /// Which.
+        name: String,
+    },
+    /// Anchor at once.
+    AnchorNow {
+        /// Which; all when none is named.
+        name: Option<String>,
+    },
+    /// Replace the signing key.
+    KeysRotateSigning {
+        /// Somebody else may have the old one.
+        compromised: bool,
     },
     /// Make derived data again.
     Rebuild,
@@ -115,7 +135,16 @@ pub struct Export {
     pub force: bool,
 }
 
-/// A connection with its secrets: the only operation that carries any.
+/// An anchor outside with its secret.
+#[derive(Serialize, Deserialize)]
+pub struct AnchorAdd {
+    /// Without the secret.
+    pub config: AnchorConfig,
+    /// Password of a mail server.
+    pub password: Option<Hidden>,
+}
+
+/// A connection with its secrets.
 #[derive(Serialize, Deserialize)]
 pub struct ConnectionAdd {
     /// Without secrets.

@@ -112,7 +112,8 @@ async fn run(global: &Global, args: &ServeArgs, data: &Path, vault: &Arc<Vault>)
         running.as_ref().map(Running::refresher),
         stopping.clone(),
     ));
-    let fetching = tokio::spawn(server::vault::fetches::run(vault.clone(), stopping));
+    let fetching = tokio::spawn(server::vault::fetches::run(vault.clone(), stopping.clone()));
+    let anchoring = tokio::spawn(server::vault::anchors::run(vault.clone(), stopping));
     let listener = Listener::start(data, vault.clone())?;
     announce(global, data, running.as_ref())?;
     stopped.await;
@@ -123,6 +124,7 @@ async fn run(global: &Global, args: &ServeArgs, data: &Path, vault: &Arc<Vault>)
     }
     let _ = upkeep.await;
     let _ = fetching.await;
+    let _ = anchoring.await;
     Ok(())
 }
 
@@ -200,7 +202,7 @@ fn announce(global: &Global, data: &Path, running: Option<&Running>) -> Result<(
 }
 
 /// Log lines go to standard error, one each, without content.
-fn logging() {
+pub fn logging() {
     let lines = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_target(false)
@@ -209,7 +211,10 @@ fn logging() {
 }
 
 /// Ends when the process is told to stop.
-fn stopped() -> Result<impl Future<Output = ()>, Failure> {
+///
+/// # Errors
+/// Signals cannot be listened for.
+pub fn stopped() -> Result<impl Future<Output = ()>, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let failed = |error: std::io::Error| Failure::new(IO, format!("listening for signals: {error}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;

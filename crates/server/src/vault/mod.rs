@@ -20,6 +20,7 @@ use store::folder::FolderLock;
 use store::keystore::KeyStore;
 use store::ledger::{Clock, Draft, Ledger, LedgerOptions};
 
+pub mod anchors;
 pub mod captures;
 pub mod connections;
 mod door;
@@ -36,9 +37,9 @@ pub mod import;
 mod key_copies;
 mod labels;
 mod normalize;
-mod outside_time;
 mod parts;
 mod picked;
+mod rotation;
 mod rows;
 pub mod show;
 mod sinks;
@@ -50,6 +51,7 @@ use epochs::{Encapsulated, Epoch, current_epoch};
 use folder::{ACTS_LABEL, DIGEST_LABEL, NAMES_LABEL, SIGNING_LABEL, own_secret};
 pub use folder::{create, read_zone_file};
 use labels::Labels;
+use rotation::Succession;
 
 /// What `zone.json` says: nothing secret.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -159,7 +161,11 @@ pub struct Progress {
 pub(crate) struct Inner {
     pub folder: PathBuf,
     pub file: ZoneFile,
-    pub note_key: NoteKey,
+    /// The key in force, and those before it.
+    succession: Mutex<Succession>,
+    /// One key is replaced at a time.
+    rotating: Mutex<()>,
+    anchors: anchors::Anchors,
     pub clock: Clock,
     pub ledger: Ledger,
     pub keys: Mutex<KeyStore>,
@@ -205,6 +211,7 @@ impl Vault {
         if *keys.ring().zone() != file.zone {
             return Err(StoreError::Mismatch("the key store is of another zone".to_owned()).into());
         }
+        let file = rotation::finish(data, &mut keys, file)?;
         let (_, seed) = own_secret(&keys, SecretKind::Signing, &SIGNING_LABEL)?;
         let signing = SigningKey::from_seed(&seed)?;
         let note_key = NoteKey::decode(&file.public_key)
@@ -214,6 +221,10 @@ impl Vault {
                 StoreError::Mismatch("zone.json names another public key than the key store".into()).into(),
             );
         }
+        let name = note_key.name.clone();
+        let succession = Succession::load(data, note_key)?;
+        let mut ledger_options = options.ledger;
+        ledger_options.succession.clone_from(&succession.notes);
         let (_, digest) = own_secret(&keys, SecretKind::Digest, &DIGEST_LABEL)?;
         let (_, names_key) = own_secret(&keys, SecretKind::Catalogue, &NAMES_LABEL)?;
         let acts = own_secret(&keys, SecretKind::Acts, &ACTS_LABEL)?;
@@ -221,8 +232,8 @@ impl Vault {
             &data.join("ledger"),
             file.zone.clone(),
             signing,
-            note_key.name.clone(),
-            options.ledger,
+            name,
+            ledger_options,
             options.clock.clone(),
         )?;
         if keys.ring().latest_position() > recovery.head {
@@ -242,7 +253,9 @@ impl Vault {
         let epoch = current_epoch(&mut keys, &file.zone, recovery.head, (options.clock)())?;
         let inner = Arc::new(Inner {
             folder: data.to_owned(),
-            note_key,
+            succession: Mutex::new(succession),
+            rotating: Mutex::new(()),
+            anchors: anchors::Anchors::default(),
             clock: options.clock,
             keys: Mutex::new(keys),
             catalogue: Mutex::new(catalogue),
@@ -284,7 +297,7 @@ impl Vault {
 
     /// The zone's public key in its text form.
     pub fn public_key(&self) -> String {
-        self.inner.note_key.encode()
+        self.inner.note_key().encode()
     }
 
     /// What `zone.json` says.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use model::{Position, Timestamp};
 use seal::batch::Batch;
 use seal::note::{Checkpoint, NoteKey};
+use seal::succession::Lineage;
 use seal::suite::SigningKey;
 use seal::tiles::{Frontier, TileSubtrees, TileWrite, WIDTH, bundle_path, tile_path, tile_width};
 use seal::tree::{Hash, consistency_proof, inclusion_proof};
@@ -28,6 +29,8 @@ pub struct Log {
     full: Vec<(PathBuf, Vec<u8>)>,
     covers: Position,
     signed: Option<Signed>,
+    /// The checkpoint that was found is by a key that was replaced.
+    by_older: bool,
 }
 
 fn encode_bundle(batches: &[Vec<u8>]) -> Vec<u8> {
@@ -197,7 +200,12 @@ impl Log {
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when checkpoint and tiles do not agree.
-    pub fn open(folder: &Path, origin: String, key: SigningKey) -> Result<Log, StoreError> {
+    pub fn open(
+        folder: &Path,
+        origin: String,
+        key: SigningKey,
+        succession: &[String],
+    ) -> Result<Log, StoreError> {
         let path = folder.join("checkpoint");
         let note_key = NoteKey {
             name: origin.clone(),
@@ -212,6 +220,7 @@ impl Log {
             full: Vec::new(),
             covers: Position(0),
             signed: None,
+            by_older: false,
         };
         if !path.exists() {
             return Ok(log);
@@ -219,8 +228,12 @@ impl Log {
         let damaged = |problem: String| StoreError::damaged("log/checkpoint", problem);
         let note = String::from_utf8(folder::read_file(&path, FILE_BYTES_MAX)?)
             .map_err(|_| damaged("is not text".to_owned()))?;
-        let checkpoint =
-            Checkpoint::open(&note, Some(&note_key)).map_err(|problem| damaged(problem.to_string()))?;
+        let lineage = Lineage::new(note_key, succession.iter().map(String::as_str))
+            .map_err(|problem| StoreError::damaged("the succession of keys", problem.to_string()))?;
+        let (checkpoint, generation) = lineage
+            .open(&note)
+            .map_err(|problem| damaged(problem.to_string()))?;
+        log.by_older = generation < succession.len();
         log.load(&note, &checkpoint)?;
         if log.frontier.root() != checkpoint.root {
             return Err(StoreError::damaged(
@@ -257,6 +270,16 @@ impl Log {
     /// The newest checkpoint.
     pub fn signed(&self) -> Option<Signed> {
         self.signed.clone()
+    }
+
+    /// Whether the checkpoint that was found is by a key that was replaced since.
+    pub fn is_signed_by_older(&self) -> bool {
+        self.by_older
+    }
+
+    /// Signs with another key from now on.
+    pub fn replace_key(&mut self, key: SigningKey) {
+        self.key = key;
     }
 
     /// Position after the last entry in a batch.
