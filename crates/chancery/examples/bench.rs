@@ -289,14 +289,18 @@ fn alternating(mut ours: impl FnMut() -> f64, mut peer: impl FnMut() -> f64) -> 
 /// `scrub` of the data folder and a backup, the whole command, against `sha256sum` of the same files.
 fn scrub() {
     let instance = backed_up();
-    let mut files = Vec::new();
-    for folder in ["data/ledger", "backup/ledger"] {
-        files_below(&instance.at.path().join(folder), &mut files);
-    }
-    let bytes: u64 = files.iter().map(|file| file.metadata().unwrap().len()).sum();
+    // Looked up anew each time: a scrub is an entry, and the unfinished tiles have other names after it.
+    let files = || {
+        let mut found = Vec::new();
+        for folder in ["data/ledger", "backup/ledger"] {
+            files_below(&instance.at.path().join(folder), &mut found);
+        }
+        found
+    };
+    let bytes: u64 = files().iter().map(|file| file.metadata().unwrap().len()).sum();
     let (ours, peer) = alternating(
         || instance.run(&["scrub"]).seconds,
-        || measured(Command::new("sha256sum").args(&files).stdout(Stdio::null())).seconds,
+        || measured(Command::new("sha256sum").args(files()).stdout(Stdio::null())).seconds,
     );
     println!(
         "scrub of {} MiB: {ours:.2?} s, sha256sum: {peer:.2?} s",

@@ -5,8 +5,7 @@
 //! sealed under.
 
 use std::io::{self, Seek, SeekFrom};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, atomic::Ordering};
 
 use connect::{Connector, Fetch, Report, Sink};
 use model::entry::{Kind, Wrap};

@@ -10,7 +10,7 @@ use model::{Position, Timestamp, ZoneId};
 use seal::batch::Batch;
 use seal::group::entry_leaf;
 use seal::note::{Checkpoint, NoteKey};
-use seal::segment::{HEAD_BYTES_MAX, SegmentHead};
+use seal::segment::{HEAD_BYTES_MAX, SegmentFoot, SegmentHead};
 use seal::tiles::{Frontier, bundle_path, tile_path, tile_width, tiles_of};
 use seal::tree::{Hash, RootBuilder};
 
@@ -328,18 +328,24 @@ impl Checker<'_> {
             let next = self.next;
             self.find_here(name, format!("belongs elsewhere; position {next} was to follow"));
         }
-        let end = if place.limit.is_some() {
-            None
-        } else {
-            self.check_foot(&file, path, name, length, is_last || place.is_open)
+        let foot = match place.limit {
+            Some(_) => None,
+            None => self.read_foot(&file, path, name, length, is_last || place.is_open),
         };
-        self.check_groups(
-            &file,
-            path,
-            name,
-            (head_bytes as u64, end.unwrap_or(length)),
-            end.is_some(),
-        )
+        let Some((foot, offset)) = foot else {
+            let groups = (head_bytes as u64, length);
+            return self.check_groups(&file, path, name, groups, false);
+        };
+        // The two readings of a segment side by side: each waits for the digest most of its time.
+        std::thread::scope(|scope| {
+            let hashed = scope.spawn(|| hash_file(&file, offset));
+            let groups = (head_bytes as u64, offset);
+            let checked = self.check_groups(&file, path, name, groups, true);
+            if !matches!(hashed.join(), Ok(Ok(hash)) if hash == foot.sha256) {
+                self.find_here(name, "its bytes do not have the hash in its footer");
+            }
+            checked
+        })
     }
 
     /// Names what is missing before `position`, and finds the first batch that can be checked from there.
@@ -353,23 +359,17 @@ impl Checker<'_> {
         self.in_batch = 0;
     }
 
-    /// Where the groups end, for a sealed segment whose footer holds.
-    fn check_foot(
+    /// The footer of a sealed segment, and where it begins and the groups end.
+    fn read_foot(
         &mut self,
         file: &File,
         path: &Path,
         name: &str,
         length: u64,
         may_be_open: bool,
-    ) -> Option<u64> {
+    ) -> Option<(SegmentFoot, u64)> {
         match load_foot(file, path) {
-            Ok((foot, offset)) => {
-                match hash_file(file, offset) {
-                    Ok(hash) if hash == foot.sha256 => {}
-                    _ => self.find_here(name, "its bytes do not have the hash in its footer"),
-                }
-                Some(offset)
-            }
+            Ok(found) => Some(found),
             Err(error) if !may_be_open => {
                 self.find_here(format!("{name} at byte {length}"), error.to_string());
                 None
