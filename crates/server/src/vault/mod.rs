@@ -1,5 +1,6 @@
 //! The vault: owns the data folder, opens what was sealed, and writes down every look at it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,8 @@ use store::folder::FolderLock;
 use store::keystore::KeyStore;
 use store::ledger::{Clock, Draft, Ledger, LedgerOptions};
 
+use crate::confine::Confined;
+
 pub mod captures;
 pub mod connections;
 mod door;
@@ -32,6 +35,7 @@ mod follow;
 pub mod host;
 pub mod import;
 mod labels;
+mod machine;
 mod normalize;
 mod parts;
 mod rows;
@@ -166,6 +170,8 @@ pub(crate) struct Inner {
     rebuilds_wanted: AtomicU64,
     /// Counts changes of what the intake must know.
     changes: AtomicU64,
+    /// What the intakes gave up, while this process serves.
+    intakes: Mutex<BTreeMap<String, Option<Confined>>>,
     closing: AtomicBool,
     _lock: FolderLock,
 }
@@ -236,6 +242,7 @@ impl Vault {
             progressed: Condvar::new(),
             rebuilds_wanted: AtomicU64::new(0),
             changes: AtomicU64::new(0),
+            intakes: Mutex::default(),
             closing: AtomicBool::new(false),
             _lock: lock,
             ledger,
