@@ -189,7 +189,7 @@ impl From<VaultError> for Failure {
             }
             VaultError::Usage(_) => (USAGE, ""),
             VaultError::Exists(_) => (CANNOT_WRITE, ""),
-            VaultError::Seal(_) | VaultError::Bundle(_) => (IO, ""),
+            VaultError::Seal(_) | VaultError::Bundle(_) | VaultError::NotFollowed(_) => (IO, ""),
         };
         Failure::new(code, format!("{}{advice}", chain(&error)))
     }

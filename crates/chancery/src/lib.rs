@@ -14,6 +14,7 @@ mod args;
 mod commands;
 mod connection;
 mod demo;
+mod dmz;
 mod drill;
 mod failure;
 mod files;

@@ -68,8 +68,11 @@ impl KeyStore {
         if opened.covered_bytes < bytes.len() {
             file.set_len(length).map_err(StoreError::io("cutting", path))?;
         }
-        // Always: a process that died between writing and syncing left records that read well and are not durable.
-        file.sync_all().map_err(StoreError::io("syncing", path))?;
+        // A process that died between writing and syncing, or whose sync failed, left records that read well and are not
+        // on the disk; and the kernel may hold them for written.
+        file.write_all_at(bytes.get(..opened.covered_bytes).unwrap_or(&[]), 0)
+            .and_then(|()| file.sync_all())
+            .map_err(StoreError::io("syncing", path))?;
         let store = KeyStore {
             path: path.to_owned(),
             copy,

@@ -42,6 +42,13 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
         &["seal", "server"],
         "passphrases and passwords are hashed in few places",
     ),
+    ("landlock", &["server"], "a process confines itself in one place"),
+    (
+        "seccompiler",
+        &["server"],
+        "a process confines itself in one place",
+    ),
+    ("nix", &["chancery"], "users by name are configuration"),
     ("rand", &[], "randomness comes from the cryptographic provider"),
     (
         "clap",

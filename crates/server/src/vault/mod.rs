@@ -124,6 +124,9 @@ pub enum VaultError {
     /// It exists already.
     #[error("{0}")]
     Exists(String),
+    /// What is asked for needs all that arrived to be understood, and following does not go on.
+    #[error("{0}")]
+    NotFollowed(String),
 }
 
 /// A restart that takes less than this is no gap: platforms try again after seconds.
@@ -142,10 +145,34 @@ pub struct Progress {
     pub followed: Position,
     /// Entries up to here are normalized.
     pub normalized: Position,
-    /// Following stopped with an error, named in the log. A rebuild begins it anew.
+    /// Following stopped with an error: see [`Vault::trouble`]. A rebuild begins it anew.
     pub failed: bool,
     /// How often everything was deleted, to be made again.
     pub rebuilds: u64,
+}
+
+/// Why following does not go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// What failed.
+    pub why: String,
+    /// Whether it is tried again.
+    pub passes: bool,
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Trouble { why, passes } = self;
+        let advice = if *passes {
+            "it is tried again by itself"
+        } else {
+            "it goes on after a restart, or after `chancery rebuild`"
+        };
+        write!(
+            out,
+            "what arrives is kept, and not understood yet: {why}; {advice}"
+        )
+    }
 }
 
 pub(crate) struct Inner {
@@ -165,11 +192,14 @@ pub(crate) struct Inner {
     epoch: Mutex<Epoch>,
     epoch_lasts: Duration,
     progress: Mutex<Progress>,
+    trouble: Mutex<Option<Trouble>>,
     progressed: Condvar,
     /// How often a rebuild was asked for.
     rebuilds_wanted: AtomicU64,
     /// Counts changes of what the intake must know.
     changes: AtomicU64,
+    /// What the clock said when this process opened the folder, and when the newest entry was recorded by then.
+    opened: (Timestamp, Option<Timestamp>),
     /// What the intakes gave up, while this process serves.
     intakes: Mutex<BTreeMap<String, Option<Confined>>>,
     closing: AtomicBool,
@@ -226,6 +256,9 @@ impl Vault {
         let (reader, _) = Catalogue::open(&path)?;
         let mut keys = keys;
         let epoch = current_epoch(&mut keys, &file.zone, recovery.head, (options.clock)())?;
+        let newest = recovery.head.0.checked_sub(1);
+        let newest = newest.and_then(|at| ledger.entry(Position(at)).ok().flatten());
+        let opened = ((options.clock)(), newest.map(|entry| entry.header.recorded_at));
         let inner = Arc::new(Inner {
             folder: data.to_owned(),
             note_key,
@@ -239,9 +272,11 @@ impl Vault {
             epoch: Mutex::new(epoch),
             epoch_lasts: options.epoch_lasts,
             progress: Mutex::new(Progress::default()),
+            trouble: Mutex::default(),
             progressed: Condvar::new(),
             rebuilds_wanted: AtomicU64::new(0),
             changes: AtomicU64::new(0),
+            opened,
             intakes: Mutex::default(),
             closing: AtomicBool::new(false),
             _lock: lock,
@@ -338,6 +373,11 @@ impl Vault {
         *locked(&self.inner.progress)
     }
 
+    /// Why following does not go on; nothing while it does.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.inner.trouble()
+    }
+
     /// Waits until everything up to `position` is normalized.
     ///
     /// # Errors
@@ -429,7 +469,8 @@ impl Inner {
         let mut progress = locked(&self.progress);
         while progress.normalized < position {
             if progress.failed {
-                return Err(StoreError::Stopped.into());
+                let trouble = self.trouble().map(|trouble| trouble.to_string());
+                return Err(VaultError::NotFollowed(trouble.unwrap_or_default()));
             }
             progress = self
                 .progressed
@@ -437,6 +478,17 @@ impl Inner {
                 .unwrap_or_else(PoisonError::into_inner);
         }
         Ok(())
+    }
+
+    /// Why following does not go on; nothing while it does.
+    pub fn trouble(&self) -> Option<Trouble> {
+        locked(&self.trouble).clone()
+    }
+
+    fn set_trouble(&self, trouble: Option<Trouble>) {
+        let failed = trouble.is_some();
+        *locked(&self.trouble) = trouble;
+        self.set_progress(|progress| progress.failed = failed);
     }
 
     fn set_progress(&self, change: impl FnOnce(&mut Progress)) {
