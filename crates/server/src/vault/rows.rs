@@ -110,7 +110,9 @@ impl Reading<'_> {
             .as_ref()
             .and_then(|sender| self.labels.person(conversation.as_ref(), sender));
         let local = message.sent_at_local.as_deref();
-        let is_line = self.door == Door::File && message.platform_id.is_none();
+        // A line of a text export has wall time; what has an instant and no wall time is told by all it says.
+        let told_by_instant = message.sent_at.is_some() && message.sent_at_local.is_none();
+        let is_line = self.door == Door::File && message.platform_id.is_none() && !told_by_instant;
         let (digest, slot) = if is_line {
             self.line(message)
         } else {
