@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use std::io::{self, Cursor};
 
-use connect::{Connector, Door, Fetch, Input, ParseOptions, Report, Request, Secrets, Sink, Span};
+use connect::{
+    Account, Connector, Door, Fetch, Input, ParseOptions, Report, Request, Secrets, Settings, Sink, Span,
+};
+use model::Timestamp;
 use model::record::{Conversation, Participant, Record};
 
 /// Bytes a delivery may have before the intake refuses it unread.
@@ -107,11 +110,15 @@ fn file(id: &str, name: &str, data: &[u8]) {
         file_name: Some(name.to_owned()),
         ..ParseOptions::default()
     };
+    file_with(id, &options, data);
+}
+
+fn file_with(id: &str, options: &ParseOptions, data: &[u8]) {
     // Either verdict is right for bytes at random; reaching one is what is asked.
-    let _verdict = connector(id).recognize(&mut Cursor::new(data), &options);
+    let _verdict = connector(id).recognize(&mut Cursor::new(data), options);
     let size = data.len() as u64;
-    let first = parse_checked(id, &mut Cursor::new(data), size, &options);
-    let again = parse_checked(id, &mut Cursor::new(data), size, &options);
+    let first = parse_checked(id, &mut Cursor::new(data), size, options);
+    let again = parse_checked(id, &mut Cursor::new(data), size, options);
     assert!(first == again, "the same bytes are understood the same way");
 }
 
@@ -141,11 +148,54 @@ pub fn wecom_archive(data: &[u8]) {
     }
 }
 
+/// What opens the encrypted inputs of the corpus.
+const WECHAT_KEY: &[u8] = b"q2w8Zt5RbN0pKfY7uLcXs3GdHe9mVaJ1oTi6QxPzBkD";
+
+/// Any bytes as callbacks of WeChat, encrypted or not.
+pub fn wechat_body(data: &[u8]) {
+    let data = data.get(..BODY_BYTES_MAX).unwrap_or(data);
+    let secrets = Secrets([("encoding-aes-key".to_owned(), vec![WECHAT_KEY.to_vec().into()])].into());
+    let options = ParseOptions {
+        secrets,
+        ..ParseOptions::default()
+    };
+    file_with("wechat-callback", &options, data);
+}
+
+/// Any bytes as messages of any other source: a file of lines, and a posted body.
+pub fn generic_body(data: &[u8]) {
+    let data = data.get(..BODY_BYTES_MAX).unwrap_or(data);
+    file("generic-import", "messages.jsonl", data);
+    file("generic-webhook", "body.json", data);
+}
+
 /// Any header and body, the two parted by the first line end: without the secret none is admitted.
 pub fn cloud_signature(data: &[u8]) {
-    let connector = connector("whatsapp-cloud");
+    let (signature, body) = parted(data);
+    let query = String::from_utf8_lossy(signature);
+    let names = ["x-hub-signature-256", "x-hub-signature"];
+    for headers in [
+        vec![(names[0], signature)],
+        vec![(names[1], signature)],
+        vec![(names[0], signature); 2],
+    ] {
+        never_admitted("whatsapp-cloud", &query, &headers, body);
+    }
+}
+
+/// Any query string and body, the two parted by the first line end: without the token none is admitted.
+pub fn wechat_signature(data: &[u8]) {
+    let (query, body) = parted(data);
+    never_admitted("wechat-callback", &String::from_utf8_lossy(query), &[], body);
+}
+
+fn parted(data: &[u8]) -> (&[u8], &[u8]) {
     let at = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
-    let (signature, body) = data.split_at(at);
+    data.split_at(at)
+}
+
+fn never_admitted(id: &str, query: &str, headers: &[(&str, &[u8])], body: &[u8]) {
+    let connector = connector(id);
     let mut secrets = Secrets::default();
     if let Door::Webhook {
         required, optional, ..
@@ -156,22 +206,27 @@ pub fn cloud_signature(data: &[u8]) {
             secrets.0.insert(secret.name.to_owned(), vec![value.into()]);
         }
     }
-    let names = ["x-hub-signature-256", "x-hub-signature"];
-    let query = String::from_utf8_lossy(signature);
-    for headers in [
-        vec![(names[0], signature)],
-        vec![(names[1], signature)],
-        vec![(names[0], signature); 2],
-    ] {
+    // With a key and without: the two take different paths.
+    let mut keyless = secrets.clone();
+    keyless.0.remove("encoding-aes-key");
+    secrets
+        .0
+        .insert("encoding-aes-key".to_owned(), vec![WECHAT_KEY.to_vec().into()]);
+    for secrets in [&secrets, &keyless] {
         for method in ["GET", "POST", "PUT"] {
             let request = Request {
                 method,
-                query: &query,
-                headers: &headers,
+                query,
+                headers,
                 body,
+                received_at: Timestamp::default(),
+            };
+            let account = Account {
+                secrets,
+                settings: &Settings::new(),
             };
             assert!(
-                connector.admit(&request, &secrets).is_err(),
+                connector.admit(&request, account).is_err(),
                 "admitted without the secret"
             );
         }

@@ -221,6 +221,9 @@ pub struct ParseArgs {
     /// Files, or - for the standard input.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// A secret that opens encrypted files, and the file it stands in; again for several.
+    #[arg(long = "secret", value_name = "NAME=FILE")]
+    pub secrets: Vec<String>,
     /// What the files do not say.
     #[command(flatten)]
     pub outside: FromOutside,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::Path;
 
-use connect::{Door, SecretName};
+use connect::{Door, SecretName, Secrets};
 use serde_json::{Value, json};
 use server::vault::connections::ConnectionConfig;
 
@@ -24,14 +24,7 @@ pub fn add(global: &Global, args: &ConnectionAddArgs) -> Result<u8, Failure> {
         .id
         .parse()
         .map_err(|problem| Failure::usage(format!("{}: {problem}", args.id)))?;
-    let mut secrets: BTreeMap<String, Vec<Hidden>> = BTreeMap::new();
-    for given in &args.secrets {
-        let (name, file) = split(given, "--secret", "NAME=FILE")?;
-        secrets
-            .entry(name.to_owned())
-            .or_default()
-            .push(Hidden(passphrase::line_of(Path::new(file))?));
-    }
+    let mut secrets = files_of(&args.secrets)?;
     let settings = args.settings.iter().map(|given| {
         let (name, value) = split(given, "--setting", "NAME=VALUE")?;
         Ok((name.to_owned(), value.to_owned()))
@@ -85,6 +78,31 @@ pub fn add(global: &Global, args: &ConnectionAddArgs) -> Result<u8, Failure> {
     }
     words.print()?;
     Ok(DONE)
+}
+
+/// Secrets by name, each value from its file.
+fn files_of(given: &[String]) -> Result<BTreeMap<String, Vec<Hidden>>, Failure> {
+    let mut secrets: BTreeMap<String, Vec<Hidden>> = BTreeMap::new();
+    for given in given {
+        let (name, file) = split(given, "--secret", "NAME=FILE")?;
+        secrets
+            .entry(name.to_owned())
+            .or_default()
+            .push(Hidden(passphrase::line_of(Path::new(file))?));
+    }
+    Ok(secrets)
+}
+
+/// The same, as a connector takes them.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn secrets_of(given: &[String]) -> Result<Secrets, Failure> {
+    let named = files_of(given)?.into_iter().map(|(name, values)| {
+        let values = values.into_iter().map(|Hidden(value)| value).collect();
+        (name, values)
+    });
+    Ok(Secrets(named.collect()))
 }
 
 fn split<'a>(given: &'a str, option: &str, form: &str) -> Result<(&'a str, &'a str), Failure> {

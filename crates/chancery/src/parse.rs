@@ -9,6 +9,7 @@ use model::record::{Conversation, Participant, Record};
 use serde_json::{Value, json};
 
 use crate::args::ParseArgs;
+use crate::connection;
 use crate::failure::{BAD_DATA, DONE, Failure};
 use crate::perform::{connector, time_zone};
 
@@ -25,6 +26,7 @@ pub fn parse(args: &ParseArgs) -> Result<u8, Failure> {
         custodian: args.outside.custodian.clone(),
         zone_of_phone: args.outside.zone_of_phone.as_deref().map(time_zone).transpose()?,
         date_order: args.outside.date_order.map(Into::into),
+        secrets: connection::secrets_of(&args.secrets)?,
     };
     // All are looked at before a line is printed: a wrong file leaves no half output behind.
     let sources: Vec<Source> = args

@@ -20,11 +20,16 @@ use zeroize::Zeroizing;
 pub use trial::Trial;
 
 mod json;
+pub mod generic;
 pub mod json_line;
+mod pass;
+mod query;
+mod tree;
 mod trial;
 mod values;
 mod walk;
 pub mod wecom_archive;
+pub mod wechat_callback;
 pub mod whatsapp_cloud;
 pub mod whatsapp_export;
 
@@ -33,6 +38,9 @@ pub const CONNECTORS: &[&dyn Connector] = &[
     &whatsapp_cloud::WhatsappCloud,
     &whatsapp_export::WhatsappExport,
     &wecom_archive::WecomArchive,
+    &wechat_callback::WechatCallback,
+    &generic::GenericImport,
+    &generic::GenericWebhook,
 ];
 
 /// The connector with this id.
@@ -58,8 +66,23 @@ pub trait Connector: Sync {
     ///
     /// # Errors
     /// [`Refused`] when it is not proved to be from the platform. Connectors that take files refuse always.
-    fn admit(&self, _request: &Request<'_>, _secrets: &Secrets) -> Result<Admission, Refused> {
+    fn admit(&self, _request: &Request<'_>, _account: Account<'_>) -> Result<Admission, Refused> {
         Err(Refused::NoWebhook)
+    }
+
+    /// Whether these secrets and settings can work together, asked before a connection is added. That required
+    /// secrets are there and no unknown ones is seen to elsewhere.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong and what would be right, without any value.
+    fn check(&self, _account: Account<'_>) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    /// Names of secrets without which captures cannot be understood. Their former values are kept when a connection
+    /// is replaced, so that what came before can still be read.
+    fn opening_secrets(&self) -> &'static [&'static str] {
+        &[]
     }
 
     /// Is this file what this connector takes? Asked before a file is sealed, so that a wrong file leaves
@@ -173,6 +196,15 @@ impl std::fmt::Debug for Secrets {
 /// A connection's settings that are not secret.
 pub type Settings = BTreeMap<String, String>;
 
+/// A configured account, as far as its connector needs to know it.
+#[derive(Debug, Clone, Copy)]
+pub struct Account<'a> {
+    /// Its secrets.
+    pub secrets: &'a Secrets,
+    /// Its settings.
+    pub settings: &'a Settings,
+}
+
 /// An HTTP request as it came, before anything parsed it.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
@@ -184,6 +216,8 @@ pub struct Request<'a> {
     pub headers: &'a [(&'a str, &'a [u8])],
     /// The raw body.
     pub body: &'a [u8],
+    /// When it came.
+    pub received_at: Timestamp,
 }
 
 impl<'a> Request<'a> {
@@ -261,6 +295,24 @@ pub enum Refused {
     /// No secret is configured, so nothing can be proved.
     #[error("no secret configured")]
     NoSecret,
+    /// The body is not in the vendor's form, so there is nothing whose signature could be checked.
+    #[error("body malformed")]
+    BodyMalformed,
+    /// This connection takes encrypted deliveries only.
+    #[error("the delivery is not encrypted")]
+    NotEncrypted,
+    /// Signed, but no configured key opens it.
+    #[error("no configured key opens the delivery")]
+    NotOpened,
+    /// Signed and opened, but meant for another account.
+    #[error("the delivery is for another account")]
+    NotForUs,
+    /// What stands outside the encryption contradicts what stands inside.
+    #[error("the delivery contradicts itself")]
+    Contradiction,
+    /// The time that was signed is too far from now.
+    #[error("the signed time is too far from now")]
+    Stale,
 }
 
 /// The file is not what this connector takes. The text says what was expected and holds no content.
@@ -290,6 +342,8 @@ pub struct ParseOptions {
     pub zone_of_phone: Option<jiff::tz::TimeZone>,
     /// Exporter's stated date order (`dmy`, `mdy`, `ymd`), used when the file does not decide.
     pub date_order: Option<DateOrder>,
+    /// The secrets named by [`Connector::opening_secrets`], former values after those in force.
+    pub secrets: Secrets,
 }
 
 /// Order of the parts of a date.

@@ -3,7 +3,7 @@
 //! `fixtures/<connector>/<case>/` holds either
 //!
 //! * `body.json` or one file `input.*`, with `expected.jsonl` (what the sink was given, a report last) and where
-//!   needed `options.json` (`file_name`, `custodian`, `zone_of_phone`, `date_order`), or
+//!   needed `options.json` (`file_name`, `custodian`, `zone_of_phone`, `date_order`, `secrets`), or
 //! * `request.json`: a request, the secrets, and what must become of it.
 //!
 //! `UPDATE_EXPECT=1`, or a connector's id in the place of 1, writes `expected.jsonl` anew. What was written is then
@@ -17,9 +17,10 @@ mod walker {
     use std::path::{Path, PathBuf};
 
     use connect::{
-        Admission, CONNECTORS, Connector, DateOrder, Door, Fetch, ParseOptions, Request, Secrets, Sink, Span,
-        Verdict,
+        Account, Admission, CONNECTORS, Connector, DateOrder, Door, Fetch, ParseOptions, Request, Secrets,
+        Settings, Sink, Span, Verdict,
     };
+    use model::Timestamp;
     use model::record::{Conversation, Participant, Record};
     use serde::Deserialize;
     use serde_json::{Value, json};
@@ -95,6 +96,7 @@ mod walker {
         custodian: Option<String>,
         zone_of_phone: Option<String>,
         date_order: Option<DateOrder>,
+        secrets: BTreeMap<String, Vec<String>>,
     }
 
     fn options(case: &Path) -> ParseOptions {
@@ -108,6 +110,7 @@ mod walker {
             custodian: options.custodian,
             zone_of_phone: options.zone_of_phone.map(zone),
             date_order: options.date_order,
+            secrets: secrets(&options.secrets),
         }
     }
 
@@ -206,7 +209,27 @@ mod walker {
         #[serde(default)]
         body: String,
         secrets: BTreeMap<String, Vec<String>>,
+        #[serde(default)]
+        settings: Settings,
+        /// When it came; needed where a signed time is compared with the clock.
+        #[serde(default)]
+        received_at: Timestamp,
         expected: Value,
+    }
+
+    fn secrets(given: &BTreeMap<String, Vec<String>>) -> Secrets {
+        let wrap = |values: &Vec<String>| {
+            values
+                .iter()
+                .map(|v| Zeroizing::new(v.clone().into_bytes()))
+                .collect()
+        };
+        Secrets(
+            given
+                .iter()
+                .map(|(name, values)| (name.clone(), wrap(values)))
+                .collect(),
+        )
     }
 
     fn decided(connector: &dyn Connector, asked: &Asked) -> Value {
@@ -215,26 +238,19 @@ mod walker {
             .iter()
             .map(|(n, v)| (n.as_str(), v.as_bytes()))
             .collect();
-        let wrap = |values: &Vec<String>| {
-            values
-                .iter()
-                .map(|v| Zeroizing::new(v.clone().into_bytes()))
-                .collect()
+        let secrets = secrets(&asked.secrets);
+        let account = Account {
+            secrets: &secrets,
+            settings: &asked.settings,
         };
-        let secrets = Secrets(
-            asked
-                .secrets
-                .iter()
-                .map(|(name, values)| (name.clone(), wrap(values)))
-                .collect(),
-        );
         let request = Request {
             method: &asked.method,
             query: &asked.query,
             headers: &headers,
             body: asked.body.as_bytes(),
+            received_at: asked.received_at,
         };
-        match connector.admit(&request, &secrets) {
+        match connector.admit(&request, account) {
             Err(refused) => json!({"refused": format!("{refused:?}")}),
             Ok(Admission::Answer(reply)) => {
                 json!({"answer": String::from_utf8_lossy(&reply.body), "content_type": reply.content_type})
@@ -243,10 +259,10 @@ mod walker {
                 verdict: Verdict::Signature { secret },
                 reply,
                 ..
-            }) => {
-                assert!(reply.body.is_empty(), "the answer to a delivery is empty");
-                json!({"kept": {"secret": secret}})
-            }
+            }) => match &*reply.body {
+                b"" => json!({"kept": {"secret": secret}}),
+                said => json!({"kept": {"secret": secret, "reply": String::from_utf8_lossy(said)}}),
+            },
             Ok(Admission::Keep {
                 verdict: Verdict::Unverified,
                 ..

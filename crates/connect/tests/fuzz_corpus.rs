@@ -78,6 +78,46 @@ fn no_stored_signature_admits_a_request() {
 }
 
 #[test]
+fn stored_callbacks_of_wechat_are_understood_or_reported() {
+    replay("wechat_body", bodies::wechat_body);
+}
+
+#[test]
+fn stored_messages_of_any_other_source_are_understood_or_reported() {
+    replay("generic_body", bodies::generic_body);
+    replay_cut("generic_body", bodies::generic_body, 400);
+}
+
+#[test]
+fn a_long_file_of_any_other_source_takes_no_more_memory_than_a_short_one() {
+    let unit = b"{\"sender\":\"Ann\",\"text\":\"a message like many others\",\"sent_at\":\"2026-01-31T10:20:30Z\"}\n";
+    for (head, unit, messages) in [
+        (&b""[..], &unit[..], 700_000),
+        (b"{\"text\":\"", b"a", 0),
+        (b"", b"{", 0),
+        (b"", b"\n", 0),
+    ] {
+        let report = stays_small(
+            "generic-import",
+            "a.jsonl",
+            &mut Repeated::new(head, unit, LARGE),
+            LARGE,
+        );
+        assert!(report.messages >= messages, "{} messages", report.messages);
+    }
+}
+
+#[test]
+fn no_stored_query_admits_a_callback_of_wechat() {
+    replay("wechat_signature", bodies::wechat_signature);
+}
+
+#[test]
+fn a_callback_of_wechat_cut_at_any_byte_is_understood_or_reported() {
+    replay_cut("wechat_body", bodies::wechat_body, 700);
+}
+
+#[test]
 fn a_text_export_cut_at_any_byte_is_understood_or_reported() {
     replay_cut("export_txt", bodies::export_txt, 400);
 }
@@ -271,6 +311,33 @@ fn a_zip_with_a_hundred_thousand_members_takes_little_memory() {
     let zip = writer.finish().expect("writing to memory").into_inner();
     let size = zip.len() as u64;
     stays_small("whatsapp-export", "chat.zip", &mut Cursor::new(zip), size);
+}
+
+#[test]
+fn callbacks_of_wechat_made_of_one_thing_over_and_over_take_little_memory() {
+    let units: [&[u8]; 8] = [
+        b"<a>",
+        b"<a/>",
+        b"<xml><MsgType>text</MsgType></xml>",
+        b"&amp;",
+        b"<![CDATA[",
+        b"[",
+        b"{\"msg_list\":[",
+        b"{\"MsgType\":\"text\"}\n",
+    ];
+    for (head, unit) in units
+        .iter()
+        .flat_map(|unit| [(&b""[..], unit), (b"<xml><MsgType>text</MsgType><Content>", unit)])
+    {
+        let size = 16 << 20;
+        let report = stays_small(
+            "wechat-callback",
+            "body.xml",
+            &mut Repeated::new(head, unit, size),
+            size,
+        );
+        assert!(report.problems > 0, "what is not understood is a problem");
+    }
 }
 
 #[test]

@@ -24,8 +24,8 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use crate::{
-    About, Admission, Connector, Door, Fetch, FetchAnswer, FetchStep, Input, NotRecognized, ParseOptions,
-    Refused, Report, Request, SecretName, Secrets, Settings, Sink, Span, Trial,
+    About, Account, Admission, Connector, Door, Fetch, FetchAnswer, FetchStep, Input, NotRecognized,
+    ParseOptions, Refused, Report, Request, SecretName, Secrets, Settings, Sink, Span, Trial,
 };
 use crate::{json, walk};
 use walk::Walk;
@@ -79,8 +79,8 @@ impl Connector for WhatsappCloud {
         }
     }
 
-    fn admit(&self, request: &Request<'_>, secrets: &Secrets) -> Result<Admission, Refused> {
-        signature::admit(request, secrets)
+    fn admit(&self, request: &Request<'_>, account: Account<'_>) -> Result<Admission, Refused> {
+        signature::admit(request, account)
     }
 
     fn trials(&self, secrets: &Secrets) -> Vec<Trial> {

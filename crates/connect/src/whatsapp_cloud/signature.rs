@@ -1,11 +1,10 @@
 //! The handshake and the signature, over raw bytes.
 
-use std::borrow::Cow;
-
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
 
-use crate::{Admission, Refused, Reply, Request, Secrets, Trial, Verdict};
+use crate::query::{nibble, parameter};
+use crate::{Account, Admission, Refused, Reply, Request, Secrets, Trial, Verdict};
 
 /// Names of the secrets.
 pub(super) const APP_SECRET: &str = "app-secret";
@@ -17,7 +16,8 @@ const HEADERS: &[&str] = &["content-type", "x-hub-signature-256", "user-agent"];
 const MAX_CHALLENGE_BYTES: usize = 1_024;
 
 /// Decides about one request.
-pub(super) fn admit(request: &Request<'_>, secrets: &Secrets) -> Result<Admission, Refused> {
+pub(super) fn admit(request: &Request<'_>, account: Account<'_>) -> Result<Admission, Refused> {
+    let secrets = account.secrets;
     match request.method {
         "GET" => handshake(request.query, secrets),
         "POST" => delivery(request, secrets),
@@ -48,43 +48,6 @@ fn handshake(query: &str, secrets: &Secrets) -> Result<Admission, Refused> {
         content_type: "text/plain",
         body: challenge.into_owned(),
     }))
-}
-
-/// The value of a query parameter that stands there exactly once, decoded.
-fn parameter<'a>(query: &'a str, name: &str) -> Option<Cow<'a, [u8]>> {
-    let mut values = query
-        .split('&')
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .filter(|(key, _)| decoded(key).is_some_and(|key| &*key == name.as_bytes()))
-        .map(|(_, value)| value);
-    let value = values.next()?;
-    if values.next().is_some() {
-        return None;
-    }
-    decoded(value)
-}
-
-/// Percent-decoding with `+` for a blank; nothing when an escape is broken.
-fn decoded(text: &str) -> Option<Cow<'_, [u8]>> {
-    if !text.contains(['%', '+']) {
-        return Some(Cow::Borrowed(text.as_bytes()));
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => nibble(rest.next()?)? << 4 | nibble(rest.next()?)?,
-            byte => byte,
-        });
-    }
-    Some(Cow::Owned(bytes))
-}
-
-fn nibble(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
 }
 
 /// A handshake with the token and one with another, a delivery that nobody signed and one that somebody else did.

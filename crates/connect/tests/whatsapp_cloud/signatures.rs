@@ -1,7 +1,8 @@
 //! A signature is right or refused.
 
 use aws_lc_rs::hmac;
-use connect::{Refused, Request, Secrets};
+use connect::{Account, Refused, Request, Secrets, Settings};
+use model::Timestamp;
 use zeroize::Zeroizing;
 
 const KEY: &[u8] = b"an app secret of 32 characters..";
@@ -24,10 +25,15 @@ fn admitted_with(key: &[u8], headers: &[(&str, &[u8])], body: &[u8]) -> Result<(
         query: "",
         headers,
         body,
+        received_at: Timestamp::default(),
+    };
+    let account = Account {
+        secrets: &secrets,
+        settings: &Settings::new(),
     };
     connect::find("whatsapp-cloud")
         .expect("it is there")
-        .admit(&request, &secrets)
+        .admit(&request, account)
         .map(|_| ())
 }
 

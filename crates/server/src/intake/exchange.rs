@@ -1,6 +1,6 @@
 //! One request and its answer.
 
-use connect::{Admission, Refused, Reply, Request};
+use connect::{Account as Known, Admission, Refused, Reply, Request};
 use model::entry::Kind;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::SemaphorePermit;
@@ -9,7 +9,7 @@ use zeroize::Zeroize as _;
 
 use super::link::Verdict;
 use super::wire::{Framing, MAX_HEADERS, NoRequest, Wire};
-use super::{Account, Current, Intake};
+use super::{Account, Current, Intake, sealing};
 use crate::control::encode_capture;
 
 /// Where webhooks live.
@@ -196,6 +196,7 @@ fn decide(intake: &Intake, current: &Current, account: &Account, head: &[u8], bo
             query: target.split_once('?').map_or("", |(_, query)| query),
             headers: &headers,
             body,
+            received_at: sealing::now(),
         };
         admitted(intake, current, account, &request)
     });
@@ -216,7 +217,11 @@ fn admitted(intake: &Intake, current: &Current, account: &Account, request: &Req
         connection,
         connector,
     } = account;
-    match connector.admit(request, &connection.secrets) {
+    let known = Known {
+        secrets: &connection.secrets,
+        settings: &connection.settings,
+    };
+    match connector.admit(request, known) {
         Err(refused) => {
             let (status, reason) = status_of(refused);
             intake.link.refused(connection.id.as_str(), reason);
@@ -252,6 +257,12 @@ fn status_of(refused: Refused) -> (u16, &'static str) {
         Refused::TokenMismatch => (403, "token-mismatch"),
         Refused::HandshakeIncomplete => (401, "handshake-incomplete"),
         Refused::NoSecret => (401, "no-secret"),
+        Refused::BodyMalformed => (401, "body-malformed"),
+        Refused::NotEncrypted => (401, "not-encrypted"),
+        Refused::NotOpened => (401, "not-opened"),
+        Refused::NotForUs => (401, "not-for-us"),
+        Refused::Contradiction => (401, "contradiction"),
+        Refused::Stale => (401, "stale"),
     }
 }
 

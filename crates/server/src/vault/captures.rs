@@ -43,7 +43,7 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
-    /// What the parser is told.
+    /// What the parser is told of the capture itself.
     pub fn parse_options(&self) -> connect::ParseOptions {
         connect::ParseOptions {
             file_name: self.file_name.clone(),
@@ -53,6 +53,7 @@ impl Descriptor {
                 .as_ref()
                 .and_then(|zone| jiff::tz::TimeZone::get(zone).ok()),
             date_order: self.date_order,
+            ..connect::ParseOptions::default()
         }
     }
 }

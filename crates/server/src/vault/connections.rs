@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use connect::{Connector, Door, Secrets, Settings};
+use connect::{Account, Connector, Door, Secrets, Settings};
 use model::ConnectionId;
 use model::entry::ActCode;
 use seal::keyring::Record;
@@ -36,6 +36,9 @@ struct Stored {
     config: ConnectionConfig,
     /// Base64, by name.
     secrets: BTreeMap<String, Vec<String>>,
+    /// Secrets that are no longer in force and without which older captures cannot be understood.
+    #[serde(default)]
+    former: BTreeMap<String, Vec<String>>,
 }
 
 /// What a self-test of a connection found.
@@ -174,13 +177,54 @@ fn check_new(config: &ConnectionConfig, secrets: &Secrets) -> Result<(), VaultEr
             )));
         }
     }
-    Ok(())
+    let account = Account {
+        secrets,
+        settings: &config.settings,
+    };
+    connector
+        .check(account)
+        .map_err(|wrong| VaultError::Usage(wrong.to_owned()))
+}
+
+fn decoded(secrets: &BTreeMap<String, Vec<String>>) -> Secrets {
+    let decode = |values: &Vec<String>| {
+        values
+            .iter()
+            .filter_map(|value| STANDARD.decode(value).ok())
+            .map(Zeroizing::new)
+            .collect()
+    };
+    Secrets(
+        secrets
+            .iter()
+            .map(|(name, values)| (name.clone(), decode(values)))
+            .collect(),
+    )
+}
+
+impl Stored {
+    /// What is to be kept of the secrets of a connection that `config` replaces: those its captures need. Of another
+    /// connector they would open nothing.
+    fn opening(self, config: &ConnectionConfig) -> BTreeMap<String, Vec<String>> {
+        let mut kept = self.former;
+        let names = connect::find(&self.config.connector).map_or(&[][..], Connector::opening_secrets);
+        for (name, values) in self.secrets {
+            if names.contains(&name.as_str()) && self.config.connector == config.connector {
+                let former = kept.entry(name).or_default();
+                former.extend(values);
+                former.sort_unstable();
+                former.dedup();
+            }
+        }
+        kept
+    }
 }
 
 impl Inner {
     pub fn add_connection(&self, config: &ConnectionConfig, secrets: &Secrets) -> Result<(), VaultError> {
         check_new(config, secrets)?;
-        let exists = self.connection(config.id.as_str()).is_some();
+        let before = self.stored(config.id.as_str());
+        let exists = before.is_some();
         let encode =
             |values: &Vec<Zeroizing<Vec<u8>>>| values.iter().map(|value| STANDARD.encode(value)).collect();
         let stored = Stored {
@@ -190,6 +234,7 @@ impl Inner {
                 .iter()
                 .map(|(name, values)| (name.clone(), encode(values)))
                 .collect(),
+            former: before.map(|before| before.opening(config)).unwrap_or_default(),
         };
         let bytes = Zeroizing::new(serde_json::to_vec(&stored).unwrap_or_default());
         let code = if exists {
@@ -214,20 +259,28 @@ impl Inner {
     }
 
     pub fn connection(&self, id: &str) -> Option<(ConnectionConfig, Secrets)> {
+        let stored = self.stored(id)?;
+        let secrets = decoded(&stored.secrets);
+        Some((stored.config, secrets))
+    }
+
+    fn stored(&self, id: &str) -> Option<Stored> {
         let keys = locked(&self.keys);
-        let stored: Stored = serde_json::from_slice(keys.ring().item(CLASS, id)?).ok()?;
-        let decode = |values: &Vec<String>| {
-            values
-                .iter()
-                .filter_map(|value| STANDARD.decode(value).ok())
-                .map(Zeroizing::new)
-                .collect()
+        serde_json::from_slice(keys.ring().item(CLASS, id)?).ok()
+    }
+
+    /// The secrets that a connection's captures are understood with, former ones last.
+    pub fn opening_secrets(&self, connector: &dyn Connector, connection: &str) -> Secrets {
+        let names = connector.opening_secrets();
+        let stored = (!names.is_empty()).then(|| self.stored(connection)).flatten();
+        let Some(stored) = stored else {
+            return Secrets::default();
         };
-        let secrets = stored
-            .secrets
-            .iter()
-            .map(|(name, values)| (name.clone(), decode(values)))
-            .collect();
-        Some((stored.config, Secrets(secrets)))
+        let mut secrets = decoded(&stored.secrets);
+        secrets.0.retain(|name, _| names.contains(&name.as_str()));
+        for (name, values) in decoded(&stored.former).0 {
+            secrets.0.entry(name).or_default().extend(values);
+        }
+        secrets
     }
 }

@@ -321,7 +321,8 @@ impl Work<'_> {
     }
 
     fn parse(&self, mut reader: CaptureReader, sink: &mut dyn Sink) -> Result<Report, VaultError> {
-        let options = self.descriptor.parse_options();
+        let mut options = self.descriptor.parse_options();
+        options.secrets = self.inner.opening_secrets(self.connector, &self.row.connection);
         self.connector
             .parse(&mut reader, &options, sink)
             .map_err(VaultError::Capture)

@@ -1,0 +1,108 @@
+//! Other people's libraries as the other side: what they make is taken, what they are sent they take.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::run::Place;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const TOKEN: &str = "harbour-light";
+const KEY: &str = "q2w8Zt5RbN0pKfY7uLcXs3GdHe9mVaJ1oTi6QxPzBkD";
+const OTHER_KEY: &str = "Zx9Kc2VbN4mQ7wE1rT5yU8iO3pA6sD0fGhJkL9zXcVb";
+const CORP: &str = "ww7c41f0a2b95d63e8";
+
+/// The Python with the packages of `peers/requirements.txt`, which `./dev test` makes.
+fn python() -> PathBuf {
+    let beside = std::env::current_exe().unwrap();
+    let target = beside.ancestors().nth(3).unwrap().join("peers-python/bin/python");
+    let python = std::env::var_os("CHANCERY_PEERS_PYTHON").map_or(target, PathBuf::from);
+    assert!(
+        python.is_file(),
+        "{} is not there; ./dev test makes it",
+        python.display()
+    );
+    python
+}
+
+/// What a script of `peers` prints, one JSON object a line.
+fn peer(script: &str, arguments: &[&str]) -> Vec<Value> {
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/peers")
+        .join(script);
+    let output = Command::new(python())
+        .arg("-B")
+        .arg(script)
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn connect(place: &Place, key: &str, more: &[&str]) {
+    place.secret("token.txt", TOKEN);
+    place.secret("key.txt", key);
+    let add = [
+        "connection",
+        "add",
+        "wechat-callback",
+        "app",
+        "--secret",
+        "token=token.txt",
+    ];
+    let receiver = format!("receive-id={CORP}");
+    let rest = ["--secret", "encoding-aes-key=key.txt", "--setting", &receiver];
+    place.on(&[&add[..], &rest, more].concat()).done();
+}
+
+/// The records that a query finds, once the follower has come so far that there are so many.
+fn found(place: &Place, query: &str, count: usize) -> Vec<Value> {
+    let begun = Instant::now();
+    loop {
+        let found = place.on(&["search", query, "--json"]).json();
+        let results = found["results"].as_array().unwrap();
+        if results.len() >= count {
+            return results.iter().map(|result| result["record"].clone()).collect();
+        }
+        assert!(begun.elapsed() < PATIENCE, "only {} of {query}", results.len());
+    }
+}
+
+#[test]
+fn what_wechatpy_encrypts_is_answered_kept_and_understood() {
+    for side in ["work", "official"] {
+        let place = Place::with_archive();
+        connect(&place, KEY, &[]);
+        let serving = place.serve();
+        let address = format!("http://{}/in/app", serving.address);
+        let answers = peer("wechat.py", &[&address, TOKEN, KEY, CORP, side]);
+        for answer in &answers {
+            let expected = match answer["asked"].as_str().unwrap() {
+                "handshake" => (200, "3141592653589793238"),
+                "message" | "again" => (200, "success"),
+                _ => (401, "Unauthorized\n"),
+            };
+            assert_eq!(answer["status"], expected.0, "{answer}");
+            assert_eq!(answer["said"], expected.1, "{answer}");
+        }
+        assert_eq!(answers.len(), 45);
+        let before = found(&place, "wordwordword", 40);
+        assert_eq!(before.len(), 40, "the repeat is not told twice");
+        // Another key is in force now; what the one before opened is still understood.
+        serving.stop();
+        connect(&place, OTHER_KEY, &["--replace"]);
+        place.on(&["rebuild"]).done();
+        assert!(found(&place, "wordwordword", 40) == before, "rebuilt otherwise");
+        assert!(!place.holds("archive", TOKEN.as_bytes()) && !place.holds("archive", KEY.as_bytes()));
+    }
+}
