@@ -19,8 +19,8 @@ use zeroize::Zeroizing;
 
 pub use trial::Trial;
 
-mod json;
 pub mod generic;
+mod json;
 pub mod json_line;
 mod pass;
 mod query;
@@ -28,8 +28,8 @@ mod tree;
 mod trial;
 mod values;
 mod walk;
-pub mod wecom_archive;
 pub mod wechat_callback;
+pub mod wecom_archive;
 pub mod whatsapp_cloud;
 pub mod whatsapp_export;
 

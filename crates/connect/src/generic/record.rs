@@ -26,6 +26,8 @@ const MESSAGE: &[&str] = &[
     "direction",
     "sent_at",
     "sent_at_local",
+    "sent_at_local_alternatives",
+    "time_certainty",
     "content",
     "text",
     "attachments",
@@ -105,7 +107,7 @@ fn message(pass: &mut Pass<'_>, span: Span, fields: &Fields, options: &ParseOpti
         direction,
         sent_at: time.utc,
         sent_at_local: time.local.map(Cow::Owned),
-        sent_at_local_alternatives: Vec::new(),
+        sent_at_local_alternatives: alternatives(fields),
         time_certainty: time.certainty,
         content,
         text: text(pass, span, fields, "text")?,
@@ -337,60 +339,65 @@ struct Time {
     certainty: TimeCertainty,
 }
 
-/// `sent_at` with an offset, or `sent_at_local` without one, which an assumed zone makes an instant.
+/// `sent_at` with an offset, or `sent_at_local` without one, which an assumed zone makes an instant. Both may stand
+/// there, as in the output of `parse`; how sure they are is then as said there.
 fn time(pass: &mut Pass<'_>, span: Span, fields: &Fields, options: &ParseOptions) -> io::Result<Time> {
-    let local_unknown = |local| Time {
-        utc: None,
-        local,
-        certainty: TimeCertainty::LocalUnknown,
-    };
+    let (mut utc, mut local) = (None, None);
     if let Some(value) = fields.get("sent_at").filter(|value| !value.is_null()) {
-        if let Some(utc) = instant(value) {
-            return Ok(Time {
-                utc: Some(utc),
-                local: None,
-                certainty: TimeCertainty::VendorUtc,
-            });
-        }
-        pass.problem(
-            span,
-            "bad-timestamp",
-            "`sent_at` is not an RFC 3339 time with an offset",
-        )?;
-    }
-    let Some(written) = tree::word(fields, "sent_at_local") else {
-        if !fields.contains_key("sent_at") {
+        utc = instant(value);
+        if utc.is_none() {
             pass.problem(
                 span,
                 "bad-timestamp",
-                "a message has neither `sent_at` nor `sent_at_local`",
+                "`sent_at` is not an RFC 3339 time with an offset",
             )?;
         }
-        return Ok(local_unknown(None));
+    }
+    let written = tree::word(fields, "sent_at_local");
+    if let Some(written) = &written {
+        local = written.parse::<DateTime>().ok();
+        if local.is_none() {
+            let detail = "`sent_at_local` is not a time as 2024-01-31T10:20:30";
+            pass.problem(span, "bad-timestamp", detail)?;
+        }
+    }
+    if written.is_none() && fields.get("sent_at").is_none_or(Value::is_null) {
+        let detail = "a message has neither `sent_at` nor `sent_at_local`";
+        pass.problem(span, "bad-timestamp", detail)?;
+    }
+    let zone = options.zone_of_phone.as_ref();
+    let assumed = local.and_then(|local| in_zone(local, zone?));
+    let said = fields
+        .get("time_certainty")
+        .and_then(|word| TimeCertainty::deserialize(word).ok());
+    let certainty = match (utc, assumed, said) {
+        (Some(_), _, Some(TimeCertainty::AssumedZone)) => TimeCertainty::AssumedZone,
+        (Some(_), _, _) => TimeCertainty::VendorUtc,
+        (None, _, Some(TimeCertainty::AmbiguousDate)) => TimeCertainty::AmbiguousDate,
+        (None, Some(_), _) => TimeCertainty::AssumedZone,
+        (None, None, _) => TimeCertainty::LocalUnknown,
     };
-    let Ok(local) = written.parse::<DateTime>() else {
-        pass.problem(
-            span,
-            "bad-timestamp",
-            "`sent_at_local` is not a time as 2024-01-31T10:20:30",
-        )?;
-        return Ok(local_unknown(None));
-    };
-    let text = local.strftime("%Y-%m-%dT%H:%M:%S").to_string();
-    Ok(
-        match options
-            .zone_of_phone
-            .as_ref()
-            .and_then(|zone| in_zone(local, zone))
-        {
-            Some(utc) => Time {
-                utc: Some(utc),
-                local: Some(text),
-                certainty: TimeCertainty::AssumedZone,
-            },
-            None => local_unknown(Some(text)),
-        },
-    )
+    Ok(Time {
+        utc: utc.or(assumed.filter(|_| certainty == TimeCertainty::AssumedZone)),
+        local: local.map(written_out),
+        certainty,
+    })
+}
+
+fn written_out(local: DateTime) -> String {
+    local.strftime("%Y-%m-%dT%H:%M:%S").to_string()
+}
+
+/// The other readings of an ambiguous date.
+fn alternatives(fields: &Fields) -> Vec<Cow<'_, str>> {
+    let given = fields.get("sent_at_local_alternatives").and_then(Value::as_array);
+    given
+        .into_iter()
+        .flatten()
+        .take(MAX_ELEMENTS)
+        .filter_map(|text| text.as_str()?.parse::<DateTime>().ok())
+        .map(|local| Cow::Owned(written_out(local)))
+        .collect()
 }
 
 fn in_zone(local: DateTime, zone: &TimeZone) -> Option<Timestamp> {

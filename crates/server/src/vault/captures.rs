@@ -43,8 +43,8 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
-    /// What the parser is told of the capture itself.
-    pub fn parse_options(&self) -> connect::ParseOptions {
+    /// What the parser is told; `secrets` are those that captures are understood with.
+    pub fn parse_options(&self, secrets: connect::Secrets) -> connect::ParseOptions {
         connect::ParseOptions {
             file_name: self.file_name.clone(),
             custodian: self.custodian.clone(),
@@ -53,7 +53,7 @@ impl Descriptor {
                 .as_ref()
                 .and_then(|zone| jiff::tz::TimeZone::get(zone).ok()),
             date_order: self.date_order,
-            ..connect::ParseOptions::default()
+            secrets,
         }
     }
 }

@@ -156,7 +156,7 @@ fn recognize(
 ) -> Result<(), VaultError> {
     rewind(input)?;
     connector
-        .recognize(input, &descriptor.parse_options())
+        .recognize(input, &descriptor.parse_options(connect::Secrets::default()))
         .map_err(|problem| match problem {
             NotRecognized::Io(error) => VaultError::Capture(error),
             wrong @ NotRecognized::Wrong { .. } => VaultError::BadData(wrong.to_string()),

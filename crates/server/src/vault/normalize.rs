@@ -321,11 +321,10 @@ impl Work<'_> {
     }
 
     fn parse(&self, mut reader: CaptureReader, sink: &mut dyn Sink) -> Result<Report, VaultError> {
-        let mut options = self.descriptor.parse_options();
-        options.secrets = self.inner.opening_secrets(self.connector, &self.row.connection);
-        self.connector
-            .parse(&mut reader, &options, sink)
-            .map_err(VaultError::Capture)
+        let secrets = self.inner.opening_secrets(self.connector, &self.row.connection);
+        let options = self.descriptor.parse_options(secrets);
+        let parsed = self.connector.parse(&mut reader, &options, sink);
+        parsed.map_err(VaultError::Capture)
     }
 
     fn small(

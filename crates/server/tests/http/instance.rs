@@ -137,7 +137,10 @@ impl Host for TestHost {
     fn configuration(&self) -> IntakeConfiguration {
         IntakeConfiguration {
             epoch: self.epoch.lock().unwrap().public().unwrap(),
-            connections: vec![connection("ward-3", true), connection("bare", false)],
+            connections: [connection("ward-3", true), connection("bare", false)]
+                .into_iter()
+                .chain(crate::others::connections())
+                .collect(),
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod deliveries;
 mod instance;
+mod others;
 mod process;
 mod protocol;
 mod status_page;

@@ -10,6 +10,7 @@ use seal::suite::hex;
 use server::IntakeStart;
 
 use crate::instance::{Instance, PATIENCE, Setup, delivery, delivery_to, get, signature};
+use crate::others::{callback, post};
 
 /// This very test program, told to run the "test" below, which becomes the intake when its standard input is a socket.
 fn as_a_process() -> Setup {
@@ -161,6 +162,23 @@ fn two_seconds_after_its_connections_close_the_intakes_memory_holds_nothing_of_w
     client.send(format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len()).as_bytes());
     assert_eq!(client.response().status, 200);
     client.send(&delivery(marker.repeat(40_000).as_bytes()));
+    assert_eq!(client.response().status, 200);
+    // Opened by the connector, and compared with what stands outside; a text with all that XML can hold.
+    let text = format!("{marker}<![CDATA[{marker}]]]]><![CDATA[>{marker}]]>&amp;{marker}");
+    for message in [
+        format!("<xml><ToUserName>ww1</ToUserName><Content>{text}</Content><MsgType>text</MsgType></xml>"),
+        format!(r#"{{"ToUserName":"ww1","text":"{marker}\n{marker}"}}"#),
+        format!("neither {marker}"),
+    ] {
+        client.send(&callback(&message));
+        let response = client.response();
+        assert_eq!(
+            (response.status, &*response.body),
+            (200, &b"success"[..]),
+            "{message}"
+        );
+    }
+    client.send(&post(&body));
     assert_eq!(client.response().status, 200);
     client.send(&get(&format!(
         "/in/ward-3?hub.mode=subscribe&hub.verify_token={marker}&hub.challenge=1"
