@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use clap::Command;
 use connect::{Connector, Door, SecretName};
 use model::record::{AttachmentState, ContentKind, EventKind, TimeCertainty};
+use server::vault::forward::FORWARD_TO;
 
 const HEAD: &str = "<!-- Written by `./dev generate` from the code; change it there. -->\n";
 /// Columns of the help texts in the page of commands.
@@ -144,18 +145,16 @@ fn door(page: &mut String, door: Door) {
     required.iter().for_each(|name| row(name, "yes"));
     optional.iter().for_each(|name| row(name, "no"));
     page.push('\n');
-    if !settings.is_empty() {
-        page.push_str("| setting | without it |\n|---|---|\n");
-        for (name, default) in settings {
-            let default = if default.is_empty() {
-                "nothing".to_owned()
-            } else {
-                format!("`{default}`")
-            };
-            let _ = writeln!(page, "| `{name}` | {default} |");
-        }
-        page.push('\n');
+    page.push_str("| setting | without it |\n|---|---|\n");
+    for (name, default) in settings.iter().chain([&(FORWARD_TO, "")]) {
+        let default = if default.is_empty() {
+            "nothing".to_owned()
+        } else {
+            format!("`{default}`")
+        };
+        let _ = writeln!(page, "| `{name}` | {default} |");
     }
+    page.push('\n');
 }
 
 fn sentence(text: &str) -> String {

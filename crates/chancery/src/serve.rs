@@ -112,7 +112,8 @@ async fn run(global: &Global, args: &ServeArgs, data: &Path, vault: &Arc<Vault>)
         running.as_ref().map(Running::refresher),
         stopping.clone(),
     ));
-    let fetching = tokio::spawn(server::vault::fetches::run(vault.clone(), stopping));
+    let fetching = tokio::spawn(server::vault::fetches::run(vault.clone(), stopping.clone()));
+    let forwarding = tokio::spawn(server::vault::forward::run(vault.clone(), stopping));
     let listener = Listener::start(data, vault.clone())?;
     announce(global, data, running.as_ref())?;
     stopped.await;
@@ -123,6 +124,7 @@ async fn run(global: &Global, args: &ServeArgs, data: &Path, vault: &Arc<Vault>)
     }
     let _ = upkeep.await;
     let _ = fetching.await;
+    let _ = forwarding.await;
     Ok(())
 }
 

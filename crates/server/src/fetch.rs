@@ -115,7 +115,11 @@ pub fn next_attempt(attempts: u32, outcome: &FetchOutcome) -> Option<u64> {
 /// The outgoing client cannot be made: usually no trusted certificates are installed.
 #[derive(Debug, thiserror::Error)]
 #[error("outgoing requests cannot be made; install the system's certificates (ca-certificates)")]
-pub struct NoClient(#[source] reqwest::Error);
+pub struct NoClient(
+    #[source]
+    #[from]
+    reqwest::Error,
+);
 
 /// Performs fetches, one at a time.
 pub struct Fetcher {

@@ -102,6 +102,22 @@ pub struct ConnectionStatus {
     pub problems: u64,
     /// What is to be thought of it.
     pub state: ConnectionState,
+    /// How passing its deliveries on stands, where they are passed on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward: Option<ForwardStatus>,
+}
+
+/// How passing a connection's deliveries on stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForwardStatus {
+    /// How many wait.
+    pub waiting: u64,
+    /// Since when nothing was taken; none while all is well.
+    pub failing_since: Option<Timestamp>,
+    /// Status of the last answer that was no success; none when there was no answer.
+    pub last_status: Option<u16>,
+    /// Given up since the connection was configured.
+    pub given_up: u64,
 }
 
 /// What is to be thought of a connection.

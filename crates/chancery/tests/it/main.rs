@@ -7,6 +7,7 @@ mod crash;
 mod doors;
 mod erasure;
 mod flips;
+mod forward;
 mod generated;
 mod graph;
 mod guide;

@@ -1,11 +1,13 @@
 //! Other people's libraries as the other side: what they make is taken, what they are sent they take.
 
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::hooks;
 use crate::run::Place;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -47,6 +49,97 @@ fn peer(script: &str, arguments: &[&str]) -> Vec<Value> {
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
+}
+
+/// A company's own service, made with a library.
+struct Service {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    port: u16,
+}
+
+impl Service {
+    fn start(script: &str, arguments: &[&str]) -> Service {
+        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/peers")
+            .join(script);
+        let mut child = Command::new(python())
+            .arg("-B")
+            .arg(script)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        let port = line.trim().parse().unwrap();
+        Service { child, out, port }
+    }
+
+    fn setting(&self) -> String {
+        format!("forward-to=http://127.0.0.1:{}/hook", self.port)
+    }
+
+    /// What the library made of the next delivery.
+    fn next(&mut self) -> Value {
+        let mut line = String::new();
+        self.out.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn pywa_finds_what_is_passed_on_genuine_and_understands_it() {
+    let place = Place::with_archive();
+    let mut service = Service::start("whatsapp_receiver.py", &[hooks::APP_SECRET, "99"]);
+    hooks::connect(&place, &["--setting", &service.setting()]);
+    let serving = place.serve();
+    for number in 0..3 {
+        let contact =
+            r#""contacts":[{"profile":{"name":"Ann"},"wa_id":"491511","user_id":"DE.134"}],"messages""#;
+        let text = format!("passed on \\u2714 {number}");
+        let message = hooks::text_message(&format!("wamid.{number}"), "491511", &text);
+        let message = message.replace("\"id\"", "\"from_user_id\":\"DE.134\",\"id\"");
+        let body = hooks::body_of(&[message]).replacen("\"messages\":[{", &format!("{contact}:[{{"), 1);
+        assert_eq!(hooks::deliver(serving.address, body.as_bytes()).unwrap(), 200);
+        let got = service.next();
+        assert_eq!(got["genuine"], true, "{got}");
+        assert_eq!(got["handled"][0]["id"], format!("wamid.{number}"), "{got}");
+        assert_eq!(
+            got["handled"][0]["text"],
+            format!("passed on ✔ {number}"),
+            "{got}"
+        );
+    }
+}
+
+#[test]
+fn wechatpy_opens_what_is_passed_on() {
+    let place = Place::with_archive();
+    let mut service = Service::start("wechat_receiver.py", &[TOKEN, KEY, CORP]);
+    connect(&place, KEY, &["--setting", &service.setting()]);
+    let serving = place.serve();
+    let address = format!("http://{}/in/app", serving.address);
+    peer("wechat.py", &[&address, TOKEN, KEY, CORP, "work"]);
+    for number in 0..40 {
+        let text = format!("wordwordword{}", "x".repeat(number));
+        let expected = serde_json::json!({"id": number, "from": "lin.mei", "text": text});
+        assert_eq!(service.next(), expected);
+    }
+    assert_eq!(
+        service.next()["id"],
+        39,
+        "what the platform repeats is passed on too"
+    );
 }
 
 fn connect(place: &Place, key: &str, more: &[&str]) {

@@ -44,7 +44,8 @@ pub(super) const ABOUT: About = About {
          contradicts; fields that stand outside only are not proved, and not used.",
         "The signed time is not compared with the clock: a delivery that is sent again much later is kept, and marked as \
          a repeat when it says the same.",
-        "A callback has one address. Where another service needs these callbacks too, it must get them passed on.",
+        "A callback has one address. Where another service needs these callbacks too, they can be passed on \
+         (`forward-to`); it cannot answer in the reply.",
         "The platform sends a delivery three times within some 15 seconds; what could not be delivered then is gone, and \
          nothing says so.",
         "Messages of robots have no time. Edits and reactions do not exist for callbacks; recalls are told by 微信客服 \

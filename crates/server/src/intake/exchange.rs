@@ -11,6 +11,8 @@ use super::link::Verdict;
 use super::wire::{Framing, MAX_HEADERS, NoRequest, Wire};
 use super::{Account, Current, Intake, sealing};
 use crate::control::encode_capture;
+use crate::host::IntakeConnection;
+use crate::vault::forward;
 
 /// Where webhooks live.
 const PREFIX: &str = "/in/";
@@ -232,10 +234,13 @@ fn admitted(intake: &Intake, current: &Current, account: &Account, request: &Req
             verdict,
             headers,
             reply,
-        }) => match current
-            .epoch
-            .seal(connection, *connector, request, verdict, headers)
-        {
+        }) => match current.epoch.seal(
+            connection,
+            *connector,
+            request,
+            verdict,
+            &kept_headers(connection, request, headers),
+        ) {
             Ok(chunks) => Decision::Keep(chunks, reply),
             Err(error) => {
                 tracing::error!(connection.id = %connection.id, %error, "a delivery could not be sealed");
@@ -244,6 +249,17 @@ fn admitted(intake: &Intake, current: &Current, account: &Account, request: &Req
             }
         },
     }
+}
+
+/// Headers to keep: those the connector names, or all where the delivery is passed on as it came.
+fn kept_headers<'a>(
+    connection: &IntakeConnection,
+    request: &Request<'a>,
+    named: &[&'static str],
+) -> Vec<&'a str> {
+    let all = forward::target(&connection.settings).is_some();
+    let names = request.headers.iter().map(|(name, _)| *name);
+    names.filter(|name| all || named.contains(name)).collect()
 }
 
 /// Status and name of a refusal.

@@ -25,6 +25,9 @@ pub struct Descriptor {
     /// Headers worth keeping, for a webhook.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<(String, String)>,
+    /// Query string, undecoded, for a webhook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
     /// Name of the file as handed in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_name: Option<String>,

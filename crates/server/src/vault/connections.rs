@@ -11,6 +11,7 @@ use seal::keyring::Record;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::forward::{self, FORWARD_TO};
 use super::{Inner, Vault, VaultError, locked};
 
 const CLASS: &str = "connection";
@@ -168,8 +169,9 @@ fn check_new(config: &ConnectionConfig, secrets: &Secrets) -> Result<(), VaultEr
         }
     }
     for name in config.settings.keys() {
-        if !settings.iter().any(|(known, _)| known == name) {
-            let known: Vec<&str> = settings.iter().map(|(name, _)| *name).collect();
+        if name != FORWARD_TO && !settings.iter().any(|(known, _)| known == name) {
+            let known = settings.iter().map(|(name, _)| *name);
+            let known: Vec<&str> = known.chain([FORWARD_TO]).collect();
             let known = known.join(", ");
             return Err(VaultError::Usage(format!(
                 "{} has no setting {name}; there are: {known}",
@@ -177,6 +179,7 @@ fn check_new(config: &ConnectionConfig, secrets: &Secrets) -> Result<(), VaultEr
             )));
         }
     }
+    forward::check(&config.settings)?;
     let account = Account {
         secrets,
         settings: &config.settings,
@@ -225,6 +228,7 @@ impl Inner {
         check_new(config, secrets)?;
         let before = self.stored(config.id.as_str());
         let exists = before.is_some();
+        let settings_before = before.as_ref().map(|before| before.config.settings.clone());
         let encode =
             |values: &Vec<Zeroizing<Vec<u8>>>| values.iter().map(|value| STANDARD.encode(value)).collect();
         let stored = Stored {
@@ -245,6 +249,7 @@ impl Inner {
         self.act(code, &serde_json::json!({ "connection": config }))?;
         let (class, name) = (CLASS.to_owned(), config.id.to_string());
         locked(&self.keys).append(vec![Record::Item { class, name, bytes }])?;
+        self.forward_from_now(config.id.as_str(), settings_before.as_ref(), &config.settings)?;
         self.changes.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         Ok(())
     }

@@ -67,6 +67,7 @@ impl VaultHost {
                     .find(|(id, _)| id == name)
                     .map_or(0, |(_, count)| *count),
                 state: state(last, now),
+                forward: inner.forward_status(name),
             }
         };
         Ok(Status {

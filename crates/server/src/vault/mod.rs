@@ -30,6 +30,7 @@ pub mod export;
 pub mod fetches;
 mod folder;
 mod follow;
+pub mod forward;
 pub mod governance;
 pub mod host;
 pub mod import;
@@ -181,6 +182,8 @@ pub(crate) struct Inner {
     /// Counts changes of what the intake must know.
     changes: AtomicU64,
     governing: Mutex<governance::Governing>,
+    /// How passing deliveries on stands.
+    pub forwards: Mutex<forward::Forwards>,
     /// What must not come back.
     tombs: Mutex<Arc<governance::tombs::Table>>,
     /// What was deleted could not be brought out of the catalogue's files.
@@ -257,6 +260,7 @@ impl Vault {
             progressed: Condvar::new(),
             rebuilds_wanted: AtomicU64::new(0),
             changes: AtomicU64::new(0),
+            forwards: Mutex::default(),
             governing: Mutex::new(governance::Governing::new(recovery.head)),
             tombs: Mutex::default(),
             sweep_failed: AtomicBool::new(false),
@@ -266,6 +270,7 @@ impl Vault {
             file,
         });
         inner.read_tombs()?;
+        inner.read_forwards()?;
         if recovery.torn_bytes > 0 {
             inner.note_gap(GapCause::TornGroup, recovery.torn_bytes)?;
         }

@@ -351,6 +351,12 @@ impl Inner {
                 count => format!("{count} configured"),
             },
         );
+        for config in &connections {
+            if let Some((known, waiting)) = self.forwarding(config.id.as_str())? {
+                let (ok, detail) = super::forward::described(&known, waiting);
+                add(&format!("deliveries of {} are passed on", config.id), ok, detail);
+            }
+        }
         let space = store::folder::free_bytes(&self.folder);
         add(
             "the disk has room",
@@ -393,6 +399,7 @@ impl Inner {
                     "id": config.id, "connector": config.connector,
                     "captures": own.map_or(0, |(_, count, _)| *count),
                     "last_capture_at": own.and_then(|(_, _, last)| *last),
+                    "forward": self.forward_status(config.id.as_str()),
                 })
             })
             .collect();

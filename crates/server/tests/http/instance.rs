@@ -176,6 +176,7 @@ impl Host for TestHost {
                 refused: BTreeMap::from([("signature-mismatch".to_owned(), 3)]),
                 problems: 2,
                 state: ConnectionState::Receiving,
+                forward: None,
             }],
             gaps: vec![GapStatus {
                 connection: None,

@@ -140,6 +140,42 @@ impl Catalogue {
         Ok(found)
     }
 
+    /// What a connection delivered from a position on, files it fetched apart.
+    ///
+    /// # Errors
+    /// [`StoreError::Catalogue`].
+    pub fn received_from(
+        &self,
+        connection: &str,
+        from: Position,
+        limit: u32,
+    ) -> Result<Vec<CaptureRow>, StoreError> {
+        let sql = format!(
+            "SELECT {} FROM capture WHERE position >= $1 AND connection = $2 AND cause IS NULL
+             ORDER BY position LIMIT $3",
+            rows::CAPTURE
+        );
+        let mut statement = self.db.prepare_cached(&sql)?;
+        let found = statement
+            .query_map(params![number(from.0), connection, limit], rows::capture)?
+            .collect::<Result<_, _>>()?;
+        Ok(found)
+    }
+
+    /// How many that are.
+    ///
+    /// # Errors
+    /// [`StoreError::Catalogue`].
+    pub fn count_received(&self, connection: &str, from: Position) -> Result<u64, StoreError> {
+        let count: i64 = self
+            .db
+            .prepare_cached(
+                "SELECT COUNT(*) FROM capture WHERE position >= $1 AND connection = $2 AND cause IS NULL",
+            )?
+            .query_row(params![number(from.0), connection], |row| row.get(0))?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
     /// How many captures wait for normalization.
     ///
     /// # Errors
