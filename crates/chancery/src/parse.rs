@@ -23,6 +23,7 @@ pub fn parse(args: &ParseArgs) -> Result<u8, Failure> {
     let connector = connector(&args.source)?;
     let options = ParseOptions {
         file_name: None,
+        query: None,
         custodian: args.outside.custodian.clone(),
         zone_of_phone: args.outside.zone_of_phone.as_deref().map(time_zone).transpose()?,
         date_order: args.outside.date_order.map(Into::into),

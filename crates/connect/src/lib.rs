@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 pub use trial::Trial;
 
 pub mod generic;
+mod hosts;
 mod json;
 pub mod json_line;
 mod pass;
@@ -342,6 +343,8 @@ pub struct ParseOptions {
     pub zone_of_phone: Option<jiff::tz::TimeZone>,
     /// Exporter's stated date order (`dmy`, `mdy`, `ymd`), used when the file does not decide.
     pub date_order: Option<DateOrder>,
+    /// The query string it came with, or that was asked with.
+    pub query: Option<String>,
     /// The secrets named by [`Connector::opening_secrets`], former values after those in force.
     pub secrets: Secrets,
 }
@@ -409,9 +412,37 @@ pub struct Fetch {
     pub media_type: Option<String>,
     /// Lower-case hex SHA-256 as declared.
     pub sha256: Option<String>,
+    /// Messages that were announced, instead of a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull: Option<Pull>,
     /// Lower-case hex MD5 as declared, where the vendor declares nothing better.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub md5: Option<String>,
+}
+
+impl Fetch {
+    /// The file of this id, of which nothing else is known.
+    pub fn of(media_id: Content<'static>) -> Fetch {
+        Fetch {
+            media_id,
+            url: None,
+            media_type: None,
+            sha256: None,
+            pull: None,
+            md5: None,
+        }
+    }
+}
+
+/// Messages that were announced and are to be asked for.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pull {
+    /// Of which account.
+    pub account: Content<'static>,
+    /// What the announcement gave to ask with.
+    pub token: Option<Content<'static>>,
+    /// Where to go on. Of an announcement none: whoever asks knows where it stopped.
+    pub cursor: Option<Content<'static>>,
 }
 
 impl std::fmt::Debug for Fetch {
@@ -439,6 +470,9 @@ pub struct FetchAnswer<'a> {
     pub size_bytes: u64,
 }
 
+/// Where a secret is put into what is asked; see [`FetchStep::Ask`].
+pub const SECRET_PLACE: &str = "{secret}";
+
 /// What `server` is to do next for a fetch.
 #[derive(Clone, PartialEq, Eq)]
 pub enum FetchStep {
@@ -448,6 +482,23 @@ pub enum FetchStep {
         url: String,
         /// Name of the connection's secret to send as bearer token.
         bearer: Option<&'static str>,
+    },
+    /// Ask this address, with a secret in it. [`SECRET_PLACE`] stands for the secret: escaped in the address, as a
+    /// JSON text with its quotation marks in the body.
+    Ask {
+        /// The whole URL.
+        url: String,
+        /// JSON to POST; without it the address is got.
+        body: Option<String>,
+        /// Name of the connection's secret, where one is to be put in.
+        secret: Option<&'static str>,
+    },
+    /// The body just received is a delivery of its own: keep it as a capture, and understand it.
+    Capture {
+        /// What was asked for, as a query string; the parser is told it.
+        asked: String,
+        /// From where to go on when this conversation or account is asked for again.
+        cursor: Option<String>,
     },
     /// The body just received is the file: seal it.
     Keep {

@@ -58,6 +58,11 @@ impl<'s> Pass<'s> {
         self.sink.record(span, &Record::Event(event))
     }
 
+    /// What an event announced and is to be asked for.
+    pub(crate) fn fetch(&mut self, fetch: &Fetch) -> io::Result<()> {
+        self.sink.fetch(fetch)
+    }
+
     fn met(&mut self, instant: Option<Timestamp>) {
         let Some(instant) = instant else { return };
         self.report.first_at = Some(self.report.first_at.map_or(instant, |first| first.min(instant)));

@@ -3,7 +3,7 @@
 //! `fixtures/<connector>/<case>/` holds either
 //!
 //! * `body.json` or one file `input.*`, with `expected.jsonl` (what the sink was given, a report last) and where
-//!   needed `options.json` (`file_name`, `custodian`, `zone_of_phone`, `date_order`, `secrets`), or
+//!   needed `options.json` (`file_name`, `custodian`, `zone_of_phone`, `date_order`, `secrets`, `query`), or
 //! * `request.json`: a request, the secrets, and what must become of it.
 //!
 //! `UPDATE_EXPECT=1`, or a connector's id in the place of 1, writes `expected.jsonl` anew. What was written is then
@@ -97,6 +97,7 @@ mod walker {
         zone_of_phone: Option<String>,
         date_order: Option<DateOrder>,
         secrets: BTreeMap<String, Vec<String>>,
+        query: Option<String>,
     }
 
     fn options(case: &Path) -> ParseOptions {
@@ -111,6 +112,7 @@ mod walker {
             zone_of_phone: options.zone_of_phone.map(zone),
             date_order: options.date_order,
             secrets: secrets(&options.secrets),
+            query: options.query,
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use connect::{Connector, Fetch, FetchAnswer, FetchStep, Settings};
+use connect::{Connector, Fetch, FetchAnswer, FetchStep, SECRET_PLACE, Settings};
 use model::record::AttachmentState;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 /// A connector sees this much of an answer.
-const BODY_SHOWN_BYTES: usize = 64 << 10;
+const BODY_SHOWN_BYTES: usize = 2 << 20;
 /// Requests for one file in one attempt: link, file, and once again where the file was not what was declared.
 const MAX_REQUESTS: u32 = 6;
 /// A body of unknown length starts with this room.
@@ -67,6 +67,17 @@ pub enum FetchOutcome {
         /// Media type of the answer.
         media_type: Option<String>,
     },
+    /// Keep these bytes as a delivery of their own.
+    Capture {
+        /// The answer.
+        bytes: Zeroizing<Vec<u8>>,
+        /// What was asked for, as a query string.
+        asked: String,
+        /// From where to go on.
+        cursor: Option<String>,
+        /// Media type of the answer.
+        media_type: Option<String>,
+    },
     /// Try again later: see [`next_attempt`].
     Again {
         /// Not before this many seconds.
@@ -87,6 +98,7 @@ impl std::fmt::Debug for FetchOutcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             FetchOutcome::Keep { state, bytes, .. } => write!(f, "Keep({state:?}, {} bytes)", bytes.len()),
+            FetchOutcome::Capture { bytes, .. } => write!(f, "Capture({} bytes)", bytes.len()),
             FetchOutcome::Again {
                 after_seconds,
                 reason,
@@ -177,8 +189,10 @@ impl Fetcher {
         let mut step = connector.fetch_first(fetch, settings);
         let mut answer: Option<Answer> = None;
         for number in 0..=MAX_REQUESTS {
-            let (url, secret) = match step {
-                FetchStep::Get { url, bearer } => (Zeroizing::new(url), bearer),
+            let (asked, secret) = match step {
+                FetchStep::Get { url, bearer } => (Asked::get(url), bearer),
+                FetchStep::Ask { url, body, secret } => (Asked::with_secret(url, body), secret),
+                FetchStep::Capture { asked, cursor } => return captured(asked, cursor, answer),
                 FetchStep::Keep { state } => return kept(state, answer),
                 FetchStep::Again {
                     after_seconds,
@@ -198,7 +212,10 @@ impl Fetcher {
             };
             // The one before is no longer needed, and two would be twice the memory.
             drop(answer.take());
-            let got = match self.get(&url, token.as_ref().map(|token| token.as_slice())).await {
+            let got = match self
+                .ask(&asked, token.as_ref().map(|token| token.as_slice()))
+                .await
+            {
                 Ok(got) => got,
                 Err(outcome) => return outcome,
             };
@@ -208,14 +225,22 @@ impl Fetcher {
         refused("the vendor sends from one address to the next")
     }
 
-    async fn get(&self, url: &str, token: Option<&[u8]>) -> Result<Answer, FetchOutcome> {
-        let url = reqwest::Url::parse(url).map_err(|_| refused("the address is none"))?;
+    async fn ask(&self, asked: &Asked, token: Option<&[u8]>) -> Result<Answer, FetchOutcome> {
+        let (url, body) = asked.filled(token)?;
+        let url = reqwest::Url::parse(&url).map_err(|_| refused("the address is none"))?;
         let plain = url.username().is_empty() && url.password().is_none();
         if !plain || !matches!(url.scheme(), "http" | "https") {
             return Err(refused("the address is not one for HTTP"));
         }
-        let mut request = self.client.get(url);
-        if let Some(token) = token {
+        let mut request = match body {
+            None => self.client.get(url),
+            Some(body) => self
+                .client
+                .post(url)
+                .header(CONTENT_TYPE, "application/json")
+                .body(body.to_vec()),
+        };
+        if let Some(token) = token.filter(|_| asked.bearer) {
             let value = Zeroizing::new([b"Bearer ", token].concat());
             let mut value = HeaderValue::from_bytes(&value)
                 .map_err(|_| again(NO_TOKEN_SECONDS, "the access token is none"))?;
@@ -263,6 +288,64 @@ impl Answer {
             body: self.body.get(..shown).unwrap_or_default(),
             size_bytes: u64::try_from(self.body.len()).unwrap_or(u64::MAX),
         }
+    }
+}
+
+/// Address and body as they go out.
+type Filled = (Zeroizing<String>, Option<Zeroizing<Vec<u8>>>);
+
+/// What is asked, and where a secret goes in it.
+struct Asked {
+    url: Zeroizing<String>,
+    body: Option<Zeroizing<String>>,
+    /// The secret is a bearer token; else it is put into address or body.
+    bearer: bool,
+}
+
+impl Asked {
+    fn get(url: String) -> Asked {
+        Asked {
+            url: Zeroizing::new(url),
+            body: None,
+            bearer: true,
+        }
+    }
+
+    fn with_secret(url: String, body: Option<String>) -> Asked {
+        Asked {
+            url: Zeroizing::new(url),
+            body: body.map(Zeroizing::new),
+            bearer: false,
+        }
+    }
+
+    /// Address and body with the secret in its place.
+    fn filled(&self, secret: Option<&[u8]>) -> Result<Filled, FetchOutcome> {
+        let Some(secret) = secret.filter(|_| !self.bearer) else {
+            let body = self
+                .body
+                .as_ref()
+                .map(|body| Zeroizing::new(body.as_bytes().to_vec()));
+            return Ok((self.url.clone(), body));
+        };
+        let text =
+            std::str::from_utf8(secret).map_err(|_| again(NO_TOKEN_SECONDS, "the secret is no text"))?;
+        let mut escaped = Zeroizing::new(String::with_capacity(3 * secret.len()));
+        for byte in secret {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                    escaped.push(char::from(*byte))
+                }
+                other => escaped.push_str(&format!("%{other:02X}")),
+            }
+        }
+        let quoted = Zeroizing::new(serde_json::to_string(text).unwrap_or_default());
+        let url = Zeroizing::new(self.url.replace(SECRET_PLACE, &escaped));
+        let body = self
+            .body
+            .as_ref()
+            .map(|body| Zeroizing::new(body.replace(SECRET_PLACE, &quoted).into_bytes()));
+        Ok((url, body))
     }
 }
 
@@ -316,6 +399,18 @@ fn kept(state: AttachmentState, answer: Option<Answer>) -> FetchOutcome {
         Some(answer) => FetchOutcome::Keep {
             state,
             bytes: answer.body,
+            media_type: answer.content_type,
+        },
+        None => refused("nothing was fetched"),
+    }
+}
+
+fn captured(asked: String, cursor: Option<String>, answer: Option<Answer>) -> FetchOutcome {
+    match answer {
+        Some(answer) => FetchOutcome::Capture {
+            bytes: answer.body,
+            asked,
+            cursor,
             media_type: answer.content_type,
         },
         None => refused("nothing was fetched"),

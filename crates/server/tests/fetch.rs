@@ -93,6 +93,7 @@ fn wanted(hash: bool) -> Fetch {
         media_type: Some("image/jpeg".into()),
         sha256: hash.then(|| hex(&sha256(PICTURE))),
         md5: None,
+        pull: None,
     }
 }
 

@@ -13,6 +13,7 @@ mod graph;
 mod guide;
 mod hooks;
 mod inputs;
+mod kefu;
 mod media;
 mod peers;
 mod run;

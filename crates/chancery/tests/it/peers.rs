@@ -1,6 +1,6 @@
 //! Other people's libraries as the other side: what they make is taken, what they are sent they take.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,10 +11,10 @@ use crate::hooks;
 use crate::run::Place;
 
 const PATIENCE: Duration = Duration::from_secs(30);
-const TOKEN: &str = "harbour-light";
-const KEY: &str = "q2w8Zt5RbN0pKfY7uLcXs3GdHe9mVaJ1oTi6QxPzBkD";
+pub const TOKEN: &str = "harbour-light";
+pub const KEY: &str = "q2w8Zt5RbN0pKfY7uLcXs3GdHe9mVaJ1oTi6QxPzBkD";
 const OTHER_KEY: &str = "Zx9Kc2VbN4mQ7wE1rT5yU8iO3pA6sD0fGhJkL9zXcVb";
-const CORP: &str = "ww7c41f0a2b95d63e8";
+pub const CORP: &str = "ww7c41f0a2b95d63e8";
 
 /// The Python with the packages of `peers/requirements.txt`, which `./dev test` makes.
 fn python() -> PathBuf {
@@ -31,15 +31,22 @@ fn python() -> PathBuf {
 
 /// What a script of `peers` prints, one JSON object a line.
 fn peer(script: &str, arguments: &[&str]) -> Vec<Value> {
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/peers")
-        .join(script);
-    let output = Command::new(python())
+    peer_fed(script, arguments, "")
+}
+
+/// The same, with something to read.
+pub fn peer_fed(script: &str, arguments: &[&str], input: &str) -> Vec<Value> {
+    let mut child = Command::new(python())
         .arg("-B")
-        .arg(script)
+        .arg(peers().join(script))
         .args(arguments)
-        .output()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
     assert!(
         output.status.success(),
         "{}",
@@ -51,6 +58,10 @@ fn peer(script: &str, arguments: &[&str]) -> Vec<Value> {
         .collect()
 }
 
+fn peers() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/peers")
+}
+
 /// A company's own service, made with a library.
 struct Service {
     child: Child,
@@ -60,12 +71,9 @@ struct Service {
 
 impl Service {
     fn start(script: &str, arguments: &[&str]) -> Service {
-        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/peers")
-            .join(script);
         let mut child = Command::new(python())
             .arg("-B")
-            .arg(script)
+            .arg(peers().join(script))
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -142,7 +150,7 @@ fn wechatpy_opens_what_is_passed_on() {
     );
 }
 
-fn connect(place: &Place, key: &str, more: &[&str]) {
+pub fn connect(place: &Place, key: &str, more: &[&str]) {
     place.secret("token.txt", TOKEN);
     place.secret("key.txt", key);
     let add = [

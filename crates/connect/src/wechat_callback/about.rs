@@ -6,9 +6,9 @@ use crate::About;
 pub(super) const ABOUT: About = About {
     title: "WeChat and WeCom callbacks",
     summary: "Receives the callbacks of WeCom apps and third-party apps (企业微信), Official Accounts (公众号), mini \
-              programs and WeCom robots (智能机器人), plain or encrypted, and understands the answers of the customer \
-              service interface (微信客服, `kf/sync_msg`) that are handed in as files. What is kept is the body as it \
-              came; it is opened again whenever it is to be understood.",
+              programs and WeCom robots (智能机器人), plain or encrypted, and asks for the messages of the customer service \
+              (微信客服, `kf/sync_msg`) that its callbacks announce. What is kept is the body as it came; it is opened again \
+              whenever it is to be understood.",
     captures: &[
         "What people write to the account, app or robot: text, image, voice (with the platform's transcript, which \
          stands in `text`), video, short video, location, link, file, mini program page, and for robots text with \
@@ -20,7 +20,7 @@ pub(super) const ABOUT: About = About {
          (change_external_chat), msgaudit_notify, kf_msg_or_event, authorizations.",
         "微信客服: messages of customers (origin 3) and staff (origin 5), sessions entered and passed on, failed sends, \
          recalls; each answer is also a `history_sync` event with `has_more` and `next_cursor`.",
-        "Files that messages name, by their media id or address; the record says `pending`.",
+        "Files that messages name, by their media id or address.",
         "Details of messages: `to`, `agent_id`, `type` (the platform's word), `pic_url`, `thumb_media_id`, `voice`, \
          `location`, `link`, `file`, `mini_program`, `menu_id`, `article`; of robots `robot_id`, `chat_type`; of 微信客服 \
          `open_kfid`, `servicer_userid` and the body under the name of its type; under `other` every field not known \
@@ -33,10 +33,12 @@ pub(super) const ABOUT: About = About {
          something that keeps it.",
         "Conversations of staff with customers in WeCom itself are not in callbacks: they come by the archive (会话内容\
          存档). msgaudit_notify only says that there is something to fetch there.",
-        "微信客服: kf_msg_or_event holds no content. The messages must be pulled with kf/sync_msg within 3 days, which \
-         this version does not do itself: it reads answers that are handed in. Messages sent by interface are in no \
-         answer.",
-        "Files are not fetched by this version; the platforms keep them for 3 days.",
+        "微信客服: kf_msg_or_event holds no content. With the secret `api-secret` the messages are asked for at once with \
+         kf/sync_msg, which holds those of the last 3 days; each answer is a capture of its own, proved by nothing but the \
+         connection to the platform. Messages sent by interface are in no answer.",
+        "Files are fetched with `api-secret`, pictures of Official Accounts without; the platforms keep them for 3 days. \
+         Files of robots are encrypted once more, on hosts that are not asked unless `media-hosts` names them, and are \
+         kept as they are. No hash is declared of any file.",
         "Personal WeChat is not seen at all.",
         "Plain mode of Official Accounts: the signature covers token, time and nonce, but not the body. Whoever sees one \
          delivery can forge others. Use the encrypted mode; with a key configured nothing plain is taken.",

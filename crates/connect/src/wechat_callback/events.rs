@@ -8,6 +8,7 @@ use model::record::{Event, EventKind};
 
 use super::messages::{self, HEAD, Head};
 use super::people;
+use super::service;
 use crate::Span;
 use crate::pass::Pass;
 use crate::tree::{self, Fields, Shown};
@@ -69,7 +70,15 @@ pub(super) fn event(pass: &mut Pass<'_>, span: Span, fields: &Fields) -> io::Res
         pass.problem(span, "unknown-event", "an event is of a type not known here")?;
     }
     event.details = details.finish();
-    pass.event(span, event)
+    pass.event(span, event)?;
+    // The bell of 微信客服: there is something to ask for.
+    match tree::word(fields, "OpenKfId") {
+        Some(account) if name.eq_ignore_ascii_case("kf_msg_or_event") => {
+            let token = tree::word(fields, "Token");
+            pass.fetch(&service::announced(&account, token.as_deref(), None))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Events whose names say all that is to be said: menus, places, tasks, tickets.

@@ -118,6 +118,7 @@ impl<'a> Said<'a> {
                 media_type: file.media_type.map(str::to_owned),
                 sha256: None,
                 md5: None,
+                pull: None,
             });
         }
         self.attachments.push(Attachment {

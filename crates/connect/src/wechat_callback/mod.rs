@@ -6,6 +6,7 @@ mod about;
 mod documents;
 mod envelope;
 mod events;
+mod fetch;
 mod messages;
 mod outline;
 mod people;
@@ -22,10 +23,11 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use crate::pass::Pass;
+use crate::query::parameter;
 use crate::tree::{self, Fields};
 use crate::{
-    About, Account, Admission, Connector, Door, Input, NotRecognized, ParseOptions, Refused, Report, Request,
-    SecretName, Secrets, Sink, Span, Trial,
+    About, Account, Admission, Connector, Door, Fetch, FetchAnswer, FetchStep, Input, NotRecognized,
+    ParseOptions, Refused, Report, Request, SecretName, Secrets, Settings, Sink, Span, Trial,
 };
 use documents::{Document, Elements};
 use xml::NotRead;
@@ -62,13 +64,21 @@ impl Connector for WechatCallback {
                        is changed.",
                 several: true,
             }],
-            optional: &[SecretName {
-                name: signature::AES_KEY,
-                help: "EncodingAESKey, 43 letters and digits from the same page. Without it only deliveries in the plain \
+            optional: &[
+                SecretName {
+                    name: signature::AES_KEY,
+                    help: "EncodingAESKey, 43 letters and digits from the same page. Without it only deliveries in the plain \
                        mode of Official Accounts are taken, whose bodies nothing proves. Several while it is changed.",
-                several: true,
-            }],
-            settings: &[(signature::RECEIVER, "")],
+                    several: true,
+                },
+                SecretName {
+                    name: fetch::API_SECRET,
+                    help: "Secret of the WeCom app (with the right to 微信客服 where its messages are wanted), or AppSecret of \
+                       the Official Account. Without it neither files nor messages of 微信客服 are fetched.",
+                    several: false,
+                },
+            ],
+            settings: fetch::SETTINGS,
         }
     }
 
@@ -77,7 +87,8 @@ impl Connector for WechatCallback {
     }
 
     fn check(&self, account: Account<'_>) -> Result<(), &'static str> {
-        signature::check(account)
+        signature::check(account)?;
+        fetch::check(account.settings)
     }
 
     fn opening_secrets(&self) -> &'static [&'static str] {
@@ -86,6 +97,20 @@ impl Connector for WechatCallback {
 
     fn trials(&self, secrets: &Secrets) -> Vec<Trial> {
         signature::trials(secrets)
+    }
+
+    fn fetch_first(&self, fetch: &Fetch, settings: &Settings) -> FetchStep {
+        fetch::first(fetch, settings)
+    }
+
+    fn fetch_next(
+        &self,
+        fetch: &Fetch,
+        settings: &Settings,
+        step: u32,
+        answer: &FetchAnswer<'_>,
+    ) -> FetchStep {
+        fetch::next(fetch, settings, step, answer)
     }
 
     fn recognize(&self, input: &mut dyn Input, _options: &ParseOptions) -> Result<(), NotRecognized> {
@@ -146,15 +171,27 @@ impl Connector for WechatCallback {
             let detail = "bytes here, and maybe further on, are not UTF-8; `?` stands for each";
             pass.lost(span(place, 0), "not-read", detail)?;
         }
-        let keys: Keys = signature::keys(&options.secrets).collect();
+        let asked = options
+            .query
+            .as_deref()
+            .and_then(|query| parameter(query, "open_kfid"));
+        let given = Given {
+            keys: signature::keys(&options.secrets).collect(),
+            asked: asked.map(|account| String::from_utf8_lossy(&account).into_owned().into()),
+        };
         let text = std::str::from_utf8(&bytes).unwrap_or_default();
-        all(&mut pass, &keys, text)?;
+        all(&mut pass, &given, text)?;
         Ok(pass.report)
     }
 }
 
-/// What opens encrypted bodies.
-type Keys = Vec<Zeroizing<[u8; 32]>>;
+/// What is known from outside of the bytes.
+struct Given<'a> {
+    /// What opens encrypted bodies.
+    keys: Vec<Zeroizing<[u8; 32]>>,
+    /// The account of 微信客服 whose messages were asked for.
+    asked: Option<std::borrow::Cow<'a, str>>,
+}
 
 fn span(offset: usize, len: usize) -> Span {
     Span {
@@ -180,7 +217,7 @@ fn make_utf8(bytes: &mut [u8]) -> Option<usize> {
 
 /// Reads every document of a capture. One that is broken does not take the others with it: what follows is read from
 /// the next line that could begin one.
-fn all(pass: &mut Pass<'_>, keys: &Keys, text: &str) -> io::Result<()> {
+fn all(pass: &mut Pass<'_>, given: &Given<'_>, text: &str) -> io::Result<()> {
     let mut at = text.len() - text.trim_start_matches(BOM).len();
     if text.trim_start_matches(BOM).trim_ascii().is_empty() {
         return pass.lost(span(0, 0), "not-read", "there is nothing but blanks");
@@ -194,7 +231,7 @@ fn all(pass: &mut Pass<'_>, keys: &Keys, text: &str) -> io::Result<()> {
         }
         match documents::first(rest) {
             Ok((document, length)) => {
-                read(pass, keys, &document, text, span(at, length))?;
+                read(pass, given, &document, text, span(at, length))?;
                 at += length;
             }
             Err(wrong) => {
@@ -223,59 +260,75 @@ fn not_read(pass: &mut Pass<'_>, span: Span, wrong: NotRead) -> io::Result<()> {
 /// Reads one document of a capture. `text` is the capture, of which parts of JSON know where they lie.
 fn read(
     pass: &mut Pass<'_>,
-    keys: &Keys,
+    given: &Given<'_>,
     document: &Document<'_>,
     text: &str,
     whole: Span,
 ) -> io::Result<()> {
     let raw = match document {
-        Document::Xml(value) => return tree_of(pass, keys, whole, value),
+        Document::Xml(value) => return tree_of(pass, given, whole, value),
         Document::Json(raw) => *raw,
     };
     let place = |part: &str| {
         let distance = part.as_ptr().addr().checked_sub(text.as_ptr().addr());
         span(distance.unwrap_or(0), part.len())
     };
-    json(pass, keys, raw, &place)
+    json(pass, given, raw, &place)
 }
 
-fn json(pass: &mut Pass<'_>, keys: &Keys, raw: &RawValue, place: &dyn Fn(&str) -> Span) -> io::Result<()> {
+fn json(
+    pass: &mut Pass<'_>,
+    given: &Given<'_>,
+    raw: &RawValue,
+    place: &dyn Fn(&str) -> Span,
+) -> io::Result<()> {
     if service::is_answer(raw.get()) {
-        return service::answer(pass, raw, place);
+        return service::answer(pass, raw, given.asked.as_deref(), place);
     }
     if let Some(elements) = Elements::of(raw) {
         for element in elements {
-            one(pass, keys, element, place)?;
+            one(pass, given, element, place)?;
         }
         return Ok(());
     }
-    one(pass, keys, raw, place)
+    one(pass, given, raw, place)
 }
 
-fn one(pass: &mut Pass<'_>, keys: &Keys, raw: &RawValue, place: &dyn Fn(&str) -> Span) -> io::Result<()> {
+fn one(
+    pass: &mut Pass<'_>,
+    given: &Given<'_>,
+    raw: &RawValue,
+    place: &dyn Fn(&str) -> Span,
+) -> io::Result<()> {
     if service::is_answer(raw.get()) {
-        return service::answer(pass, raw, place);
+        return service::answer(pass, raw, given.asked.as_deref(), place);
     }
     match documents::json(raw.get()) {
-        Ok(value) => tree_of(pass, keys, place(raw.get()), &value),
+        Ok(value) => tree_of(pass, given, place(raw.get()), &value),
         Err(wrong) => not_read(pass, place(raw.get()), wrong),
     }
 }
 
 /// Reads one message or event, opening it where it is encrypted.
-fn tree_of(pass: &mut Pass<'_>, keys: &Keys, whole: Span, value: &Value) -> io::Result<()> {
+fn tree_of(pass: &mut Pass<'_>, given: &Given<'_>, whole: Span, value: &Value) -> io::Result<()> {
     let Value::Object(fields) = value else {
         return pass.lost(whole, "not-a-callback", "there is a document without fields");
     };
     match encrypted(fields) {
-        Some(encrypted) => sealed(pass, keys, whole, fields, encrypted),
+        Some(encrypted) => sealed(pass, given, whole, fields, encrypted),
         None => plain(pass, whole, fields),
     }
 }
 
 /// Opens what is encrypted and reads it. Where no key opens it, what stands readable beside it is read.
-fn sealed(pass: &mut Pass<'_>, keys: &Keys, whole: Span, fields: &Fields, encrypted: &str) -> io::Result<()> {
-    let opened = keys.iter().find_map(|key| envelope::open(key, encrypted));
+fn sealed(
+    pass: &mut Pass<'_>,
+    given: &Given<'_>,
+    whole: Span,
+    fields: &Fields,
+    encrypted: &str,
+) -> io::Result<()> {
+    let opened = given.keys.iter().find_map(|key| envelope::open(key, encrypted));
     let Some(opened) = opened else {
         if fields.contains_key("MsgType") {
             return plain(pass, whole, fields);

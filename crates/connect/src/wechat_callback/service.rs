@@ -13,9 +13,9 @@ use super::events::bare;
 use super::messages::{File, Said, blank, lines, value};
 use super::people;
 use super::times::instant;
-use crate::Span;
 use crate::pass::Pass;
 use crate::tree::{self, Fields, Shown};
+use crate::{Fetch, Pull, Span};
 
 /// The parts of an answer. Of anything else nothing is looked at.
 #[derive(serde::Deserialize)]
@@ -36,7 +36,12 @@ pub(super) fn is_answer(raw: &str) -> bool {
 }
 
 /// Reads an answer. `place` says where a part of it lies.
-pub(super) fn answer(pass: &mut Pass<'_>, raw: &RawValue, place: &dyn Fn(&str) -> Span) -> io::Result<()> {
+pub(super) fn answer(
+    pass: &mut Pass<'_>,
+    raw: &RawValue,
+    asked: Option<&str>,
+    place: &dyn Fn(&str) -> Span,
+) -> io::Result<()> {
     let whole = place(raw.get());
     let Ok(answer) = serde_json::from_str::<Answer<'_>>(raw.get()) else {
         return pass.lost(
@@ -69,7 +74,10 @@ pub(super) fn answer(pass: &mut Pass<'_>, raw: &RawValue, place: &dyn Fn(&str) -
     let mut details = Shown::default();
     details.value("messages", count.into());
     details.value("has_more", answer.has_more.map_or(Value::Null, Value::from));
-    details.value("next_cursor", answer.next_cursor.map_or(Value::Null, Value::from));
+    details.value(
+        "next_cursor",
+        answer.next_cursor.clone().map_or(Value::Null, Value::from),
+    );
     let event = Event {
         state: Some(Cow::Borrowed(match (answer.errcode, answer.has_more) {
             (Some(code), _) if code != 0 => "failed",
@@ -84,7 +92,25 @@ pub(super) fn answer(pass: &mut Pass<'_>, raw: &RawValue, place: &dyn Fn(&str) -
         len: 0,
         ..list
     };
-    pass.event(end, event)
+    let more = event.state.as_deref() == Some("more");
+    pass.event(end, event)?;
+    match (more, asked) {
+        (true, Some(account)) => pass.fetch(&announced(account, None, answer.next_cursor.as_deref())),
+        _ => Ok(()),
+    }
+}
+
+/// Messages of an account that are to be asked for.
+pub(super) fn announced(account: &str, token: Option<&str>, cursor: Option<&str>) -> Fetch {
+    let owned = |text: &str| Content::new(text.to_owned());
+    Fetch {
+        pull: Some(Pull {
+            account: owned(account),
+            token: token.map(owned),
+            cursor: cursor.map(owned),
+        }),
+        ..Fetch::of(owned(""))
+    }
 }
 
 /// What all items have.

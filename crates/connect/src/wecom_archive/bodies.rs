@@ -150,6 +150,7 @@ impl Reader<'_, '_, '_> {
             media_type: attachment.media_type.as_deref().map(str::to_owned),
             sha256: None,
             md5: md5.filter(right).map(|md5| md5.to_ascii_lowercase()),
+            pull: None,
         });
         said.attachments.push(attachment);
         Ok(said)

@@ -7,6 +7,7 @@ use model::record::AttachmentState;
 use serde_json::value::RawValue;
 
 use super::json::{self, Object, Text};
+use crate::hosts;
 use crate::{Fetch, FetchAnswer, FetchStep, Settings};
 
 /// Name of the secret.
@@ -191,37 +192,12 @@ fn follow(url: &str, settings: &Settings) -> FetchStep {
     }
 }
 
-/// `https` and a host from the list, or the very origin that was configured as Graph.
 fn allowed(url: &str, settings: &Settings) -> bool {
-    let Some((scheme, authority)) = origin(url) else {
-        return false;
-    };
-    if origin(setting(settings, "graph-url")).as_ref() == Some(&(scheme.clone(), authority.clone())) {
-        return true;
-    }
-    let host = authority.strip_suffix(":443").unwrap_or(&authority);
-    scheme == "https"
-        && !host.contains(':')
-        && setting(settings, "media-hosts")
-            .split(',')
-            .map(|entry| entry.trim().to_ascii_lowercase())
-            .any(|entry| {
-                let under = entry.starts_with('.') && host.len() > entry.len() && host.ends_with(&entry);
-                !entry.is_empty() && (under || host == entry)
-            })
-}
-
-/// Scheme and authority in lower case. Anything that two readers could understand differently is none: a user
-/// name, an escape, a backslash, a blank, a character outside ASCII.
-fn origin(url: &str) -> Option<(String, String)> {
-    let odd = |b: u8| !b.is_ascii_alphanumeric() && !b"-.:[]".contains(&b);
-    let (scheme, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    if !url.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') || authority.bytes().any(odd) {
-        return None;
-    }
-    let named = authority.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[');
-    (!scheme.is_empty() && named).then(|| (scheme.to_ascii_lowercase(), authority.to_ascii_lowercase()))
+    hosts::allowed(
+        url,
+        setting(settings, "graph-url"),
+        setting(settings, "media-hosts"),
+    )
 }
 
 fn text_in(body: &[u8], name: &str) -> Option<String> {

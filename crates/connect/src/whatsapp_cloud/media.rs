@@ -49,6 +49,7 @@ pub(super) fn attachment<'a>(
         media_type: media_type.as_deref().map(str::to_owned),
         sha256: sha256.clone(),
         md5: None,
+        pull: None,
     });
     let attachment = Attachment {
         name: walk.content(body, "filename")?,

@@ -1,6 +1,8 @@
 //! Callbacks of WeChat: a signature is right or refused, and what it covers is for us or refused.
 #![cfg(test)]
 
+mod fetching;
+
 use aws_lc_rs::cipher::{AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use aws_lc_rs::iv::FixedLength;

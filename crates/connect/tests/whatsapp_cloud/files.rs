@@ -14,6 +14,7 @@ fn fetch(media_id: &str, url: Option<&str>, sha256: Option<&str>) -> Fetch {
         media_type: Some("image/jpeg".to_owned()),
         sha256: sha256.map(str::to_owned),
         md5: None,
+        pull: None,
     }
 }
 
@@ -47,6 +48,7 @@ fn next_with(fetch: &Fetch, settings: &Settings, step: u32, answer: &FetchAnswer
 fn shown(step: &FetchStep) -> String {
     match step {
         FetchStep::Get { url, bearer } => format!("GET {url} {}", bearer.unwrap_or("open")),
+        FetchStep::Ask { .. } | FetchStep::Capture { .. } => "something that Graph is not asked".to_owned(),
         FetchStep::Keep { state } => format!("keep {state:?}"),
         FetchStep::Again { after_seconds, .. } => format!("again {after_seconds}"),
         FetchStep::GiveUp { state, .. } => format!("give up {state:?}"),

@@ -56,6 +56,7 @@ impl Descriptor {
                 .as_ref()
                 .and_then(|zone| jiff::tz::TimeZone::get(zone).ok()),
             date_order: self.date_order,
+            query: self.query.clone(),
             secrets,
         }
     }

@@ -25,11 +25,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const AT_ONCE: u32 = 16;
 
 /// A file that is due.
-struct Due {
-    row: FetchRow,
-    fetch: Fetch,
+pub struct Due {
+    /// Where it stands in the queue.
+    pub row: FetchRow,
+    /// What is to be had.
+    pub fetch: Fetch,
     connector: &'static dyn Connector,
-    config: ConnectionConfig,
+    /// The connection that named it.
+    pub config: ConnectionConfig,
     secrets: connect::Secrets,
 }
 
@@ -78,6 +81,21 @@ async fn round(vault: &Arc<Vault>, fetcher: &Fetcher) {
     }
 }
 
+impl Due {
+    /// From whom the answer is.
+    pub fn origin(&self, received_at: model::Timestamp) -> Origin {
+        Origin {
+            connection: self.config.id.clone(),
+            connector: self.config.connector.clone(),
+            connector_version: self.connector.version(),
+            received_at,
+            verdict: 0,
+            secret: 0,
+            minimum_lock_days: self.config.minimum_lock_days,
+        }
+    }
+}
+
 impl Inner {
     fn due(&self) -> Result<Vec<Due>, VaultError> {
         let rows = locked(&self.reader).fetches_due((self.clock)(), AT_ONCE)?;
@@ -91,7 +109,11 @@ impl Inner {
             let Some(connector) = connect::find(&config.connector) else {
                 continue;
             };
-            let fetch = self.open_fetch(&row)?;
+            let mut fetch = self.open_fetch(&row)?;
+            if !self.is_wanted(&row, &config, &mut fetch) {
+                locked(&self.catalogue).set_fetch(row.id, row.file, (self.clock)(), true)?;
+                continue;
+            }
             due.push(Due {
                 row,
                 fetch,
@@ -123,6 +145,12 @@ impl Inner {
                 let state = if state == AttachmentState::Fetched { 1 } else { 2 };
                 self.keep_file(due, state, &bytes, media_type)
             }
+            FetchOutcome::Capture {
+                bytes,
+                asked,
+                cursor,
+                media_type,
+            } => self.keep_answer(due, &bytes, asked, cursor, media_type),
             FetchOutcome::GiveUp {
                 state: AttachmentState::Expired,
                 ..
@@ -177,26 +205,29 @@ impl Inner {
         bytes: &[u8],
         content_type: Option<String>,
     ) -> Result<Vec<Draft>, VaultError> {
-        let origin = Origin {
-            connection: due.config.id.clone(),
-            connector: due.config.connector.clone(),
-            connector_version: due.connector.version(),
-            received_at: (self.clock)(),
-            verdict: 0,
-            secret: 0,
-            minimum_lock_days: due.config.minimum_lock_days,
-        };
+        let origin = due.origin((self.clock)());
         let purpose = Purpose::Outside {
             cause: due.row.id,
             file: due.row.file,
             state,
         };
-        let mut sealer = self.epoch()?.encapsulate()?.sealer(origin, purpose)?;
         let descriptor = Descriptor {
             content_type,
             ..Descriptor::default()
         };
-        let mut stream = stream_head(&serde_json::to_vec(&descriptor).unwrap_or_default());
+        self.sealed(origin, purpose, &descriptor, bytes)
+    }
+
+    /// A whole stream, sealed.
+    pub fn sealed(
+        &self,
+        origin: Origin,
+        purpose: Purpose,
+        descriptor: &Descriptor,
+        bytes: &[u8],
+    ) -> Result<Vec<Draft>, VaultError> {
+        let mut sealer = self.epoch()?.encapsulate()?.sealer(origin, purpose)?;
+        let mut stream = stream_head(&serde_json::to_vec(descriptor).unwrap_or_default());
         stream.extend_from_slice(bytes);
         let mut drafts = Vec::new();
         let mut chunks = stream.chunks(CHUNK_BYTES).peekable();

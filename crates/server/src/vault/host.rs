@@ -20,7 +20,7 @@ const SILENT_AFTER_SECONDS: i64 = 24 * 60 * 60;
 const GAPS_SHOWN: usize = 50;
 
 /// Names of secrets that only fetches need: the intake never gets them.
-const FETCH_SECRETS: [&str; 1] = ["access-token"];
+const FETCH_SECRETS: [&str; 2] = ["access-token", "api-secret"];
 
 /// A vault with what is counted only while it runs.
 pub struct VaultHost {

@@ -40,6 +40,7 @@ mod normalize;
 mod outside_time;
 mod parts;
 mod picked;
+mod pulls;
 mod rows;
 pub mod show;
 mod sinks;
@@ -184,6 +185,8 @@ pub(crate) struct Inner {
     governing: Mutex<governance::Governing>,
     /// How passing deliveries on stands.
     pub forwards: Mutex<forward::Forwards>,
+    /// Where to go on asking for announced messages.
+    pub pulls: Mutex<pulls::Pulls>,
     /// What must not come back.
     tombs: Mutex<Arc<governance::tombs::Table>>,
     /// What was deleted could not be brought out of the catalogue's files.
@@ -261,6 +264,7 @@ impl Vault {
             rebuilds_wanted: AtomicU64::new(0),
             changes: AtomicU64::new(0),
             forwards: Mutex::default(),
+            pulls: Mutex::default(),
             governing: Mutex::new(governance::Governing::new(recovery.head)),
             tombs: Mutex::default(),
             sweep_failed: AtomicBool::new(false),
@@ -271,6 +275,7 @@ impl Vault {
         });
         inner.read_tombs()?;
         inner.read_forwards()?;
+        inner.read_pulls()?;
         if recovery.torn_bytes > 0 {
             inner.note_gap(GapCause::TornGroup, recovery.torn_bytes)?;
         }

@@ -204,11 +204,9 @@ fn to_fetch(record: &Record<'_>) -> Vec<Fetch> {
             .as_ref()
             .filter(|_| file.state == AttachmentState::Pending)?;
         Some(Fetch {
-            media_id: media_id.clone().into_owned(),
-            url: None,
             media_type: file.media_type.as_deref().map(str::to_owned),
             sha256: file.sha256.as_deref().map(str::to_owned),
-            md5: None,
+            ..Fetch::of(media_id.clone().into_owned())
         })
     };
     files.iter().filter_map(pending).collect()
@@ -322,8 +320,9 @@ impl Work<'_> {
 
     fn parse(&self, mut reader: CaptureReader, sink: &mut dyn Sink) -> Result<Report, VaultError> {
         let secrets = self.inner.opening_secrets(self.connector, &self.row.connection);
-        let options = self.descriptor.parse_options(secrets);
-        let parsed = self.connector.parse(&mut reader, &options, sink);
+        let parsed = self
+            .connector
+            .parse(&mut reader, &self.descriptor.parse_options(secrets), sink);
         parsed.map_err(VaultError::Capture)
     }
 
