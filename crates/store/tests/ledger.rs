@@ -217,6 +217,45 @@ fn a_bad_group_before_a_good_one_stops_the_start() {
 }
 
 #[test]
+fn a_segment_whose_making_was_cut_short_takes_nothing_with_it() {
+    let head = |folder: &Path| {
+        let first = std::fs::read(folder.join("segments/000000000000.seg")).unwrap();
+        first[..20].to_vec()
+    };
+    for begun in 0..4 {
+        let folder = tempfile::tempdir().unwrap();
+        small(folder.path());
+        let before = check(folder.path(), None);
+        let next = folder
+            .path()
+            .join(format!("segments/{:012}.seg", before.segments));
+        // Made and nothing in it; a part of its head; zeros; and the head of another place.
+        let bytes = match begun {
+            0 => Vec::new(),
+            1 => head(folder.path()),
+            2 => vec![0; 4096],
+            _ => std::fs::read(folder.path().join("segments/000000000000.seg")).unwrap(),
+        };
+        std::fs::write(&next, bytes).unwrap();
+        let opened = open_with(folder.path(), 2000);
+        if begun == 3 {
+            assert!(matches!(opened.err(), Some(StoreError::Damaged { .. })));
+            continue;
+        }
+        let (ledger, recovery) = opened.unwrap();
+        assert_eq!(recovery.head, Position(before.entries), "{begun}");
+        ledger.append(vec![act("after")]).unwrap();
+        drop(ledger);
+        let after = check(folder.path(), None);
+        assert_eq!(
+            (after.findings, after.entries),
+            (vec![], before.entries + 1),
+            "{begun}"
+        );
+    }
+}
+
+#[test]
 fn what_the_checkpoint_covers_is_never_cut() {
     let folder = tempfile::tempdir().unwrap();
     Ledger::create(folder.path()).unwrap();

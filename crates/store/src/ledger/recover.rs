@@ -31,6 +31,9 @@ pub struct Recovery {
     pub covered: Position,
 }
 
+/// A segment that is being made is no longer than what is prepared ahead; see [`set_aside_whole`], which reads it too.
+const UNMADE_BYTES_MAX: u64 = 1 << 30;
+
 fn name(path: &Path) -> String {
     let file = path.file_name().map(|name| name.to_string_lossy().into_owned());
     format!("segments/{}", file.unwrap_or_default())
@@ -67,7 +70,10 @@ pub fn recover(
             if walked.damaged && is_last {
                 torn_bytes += set_aside_tail(folder, &segment, walked.next)?;
             } else if !is_last {
-                check_next_begins(folder, number, walked.next)?;
+                let next_is_last = numbers.last() == Some(&(number + 1));
+                if walked.damaged || !next_is_last || !is_unmade(&segment_path(folder, number + 1))? {
+                    check_next_begins(folder, number, walked.next)?;
+                }
                 seal_segment(&segment, walked.next.0 - segment.first.0)?;
                 segment.sealed = true;
             }
@@ -233,6 +239,12 @@ fn is_zero(file: &File, from: u64, to: u64) -> std::io::Result<bool> {
     Ok(true)
 }
 
+/// Whether a segment was begun and its head never written: a crash came between the two, and nothing is in it.
+fn is_unmade(path: &Path) -> Result<bool, StoreError> {
+    let bytes = folder::read_file(path, UNMADE_BYTES_MAX)?;
+    Ok(SegmentHead::decode(&bytes).is_err() && find(&bytes, &seal::group::MAGIC).is_none())
+}
+
 /// A segment before the last must end where the next begins.
 fn check_next_begins(folder: &Path, number: u64, next: Position) -> Result<(), StoreError> {
     let path = segment_path(folder, number + 1);
@@ -303,7 +315,7 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 }
 
 fn set_aside_whole(folder: &Path, path: &Path) -> Result<u64, StoreError> {
-    let bytes = folder::read_file(path, 1 << 30)?;
+    let bytes = folder::read_file(path, UNMADE_BYTES_MAX)?;
     let used = bytes
         .iter()
         .rposition(|byte| *byte != 0)
