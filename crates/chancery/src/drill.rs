@@ -14,6 +14,14 @@ const SEGMENT_BYTES: &str = "CHANCERY_SEGMENT_BYTES";
 /// An intake epoch lasts this long.
 const EPOCH_MILLISECONDS: &str = "CHANCERY_EPOCH_MILLISECONDS";
 
+/// Memory of this process and of its intake stays readable for the user who runs it.
+const OBSERVABLE: &str = "CHANCERY_OBSERVABLE";
+
+/// Whether a test wants to look into memory.
+pub fn observable() -> bool {
+    cfg!(debug_assertions) && std::env::var_os(OBSERVABLE).is_some()
+}
+
 /// Does what the environment says. Called wherever a vault is about to be opened.
 pub fn prepare(options: &mut VaultOptions) {
     if !cfg!(debug_assertions) {

@@ -9,6 +9,7 @@
 
 use std::process::ExitCode;
 
+mod account;
 mod args;
 mod certificate;
 mod commands;

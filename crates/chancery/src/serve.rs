@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use model::entry::ActCode;
 use serde_json::json;
+use server::confine::{self, Confinement};
 use server::vault::Vault;
 use server::vault::host::VaultHost;
 use server::{IntakeStart, Limits, Running, ServeOptions, TlsFiles};
@@ -19,7 +20,7 @@ use crate::args::Global;
 use crate::failure::{DONE, Failure, IO, MISSING};
 use crate::print::{self, Words};
 use crate::socket::Listener;
-use crate::{files, owner, passphrase};
+use crate::{account, drill, files, owner, passphrase};
 
 /// How often it is looked whether the intake must be told something: a new connection works after this long.
 const UPKEEP_EVERY: Duration = Duration::from_millis(500);
@@ -39,6 +40,10 @@ pub struct ServeArgs {
     /// Its private key (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
+    /// User of this machine as whom the process runs that faces the network, when `serve` runs as root. Without it:
+    /// chancery-intake, if there is such a user.
+    #[arg(long, value_name = "NAME")]
+    pub intake_user: Option<String>,
     /// Which parts run here.
     #[arg(long, value_enum, default_value = "all", value_name = "ROLE")]
     pub role: ServeRole,
@@ -55,19 +60,29 @@ pub enum ServeRole {
 
 /// Arguments of `intake`.
 #[derive(Args)]
-pub struct IntakeArgs {}
+pub struct IntakeArgs {
+    /// Memory stays readable for the user who runs it: for tests.
+    #[arg(long, hide = true)]
+    pub observable: bool,
+}
 
 /// The process that faces the network. `serve` starts it, with a socket as its standard input.
 ///
 /// # Errors
 /// Standard input is no such socket.
-pub fn intake(_global: &Global, _args: &IntakeArgs) -> Result<u8, Failure> {
+pub fn intake(_global: &Global, args: &IntakeArgs) -> Result<u8, Failure> {
+    logging();
     let control = std::io::stdin()
         .as_fd()
         .try_clone_to_owned()
         .map(UnixStream::from);
     let failed = |error: std::io::Error| Failure::new(MISSING, format!("the intake: {error}"));
-    server::intake::run(control.map_err(failed)?).map_err(failed)?;
+    // Who it runs as was decided when it was started.
+    let confinement = Confinement {
+        user: None,
+        observable: args.observable,
+    };
+    server::intake::run(control.map_err(failed)?, &confinement).map_err(failed)?;
     Ok(DONE)
 }
 
@@ -77,6 +92,7 @@ pub fn intake(_global: &Global, _args: &IntakeArgs) -> Result<u8, Failure> {
 /// The vault does not open, or an address or the socket cannot be had.
 pub fn serve(global: &Global, args: &ServeArgs) -> Result<u8, Failure> {
     logging();
+    confine::want_descriptors();
     let data = files::existing_data_folder(global)?;
     let secret = passphrase::ask(global)?;
     let vault = Arc::new(owner::open_patiently(&data, &secret)?);
@@ -131,16 +147,18 @@ async fn listen(
     vault: &Arc<Vault>,
     mut stopping: watch::Receiver<bool>,
 ) -> Result<Running, Failure> {
-    let program =
-        std::env::current_exe().map_err(|error| Failure::new(IO, format!("finding myself: {error}")))?;
+    let mut arguments = vec!["intake".to_owned()];
+    arguments.extend(drill::observable().then(|| "--observable".to_owned()));
     let tls = args.tls_cert.clone().zip(args.tls_key.clone());
     let options = ServeOptions {
         listen: args.listen,
         intake_listen: args.intake_listen,
         tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),
         intake: IntakeStart::Process {
-            program,
-            arguments: vec!["intake".to_owned()],
+            // Not by its name: the user of the intake may not reach it, and after an upgrade another build stands there.
+            program: PathBuf::from("/proc/self/exe"),
+            arguments,
+            user: account::intake_user(args.intake_user.as_deref())?,
         },
         limits: Limits::default(),
     };

@@ -16,6 +16,7 @@ use seal::envelope::EpochPublic;
 use store::ledger::Draft;
 use zeroize::Zeroizing;
 
+use crate::confine::{Confined, Extent};
 use crate::host::{IntakeConfiguration, IntakeConnection};
 use crate::limits::Limits;
 
@@ -45,6 +46,8 @@ pub(crate) enum ToVault {
     Refusals(Vec<(String, String, u64)>),
     /// How much the intake holds.
     Load(Load),
+    /// What the intake gave up before it began.
+    Confined(Confined),
 }
 
 /// How much the intake holds.
@@ -61,6 +64,7 @@ const FINISH: u8 = 4;
 const CAPTURE: u8 = 5;
 const REFUSALS: u8 = 6;
 const LOAD: u8 = 7;
+const CONFINED: u8 = 8;
 
 /// A frame ready to be written: its length stands before it.
 fn framed(kind: u8, capacity: usize, fill: impl FnOnce(&mut Writer)) -> Vec<u8> {
@@ -172,6 +176,21 @@ impl ToVault {
         })
     }
 
+    /// The frame.
+    pub(crate) fn confined(confined: &Confined) -> Vec<u8> {
+        framed(CONFINED, 32, |out| {
+            out.u32(confined.user)
+                .u8(u8::from(confined.no_new_privileges))
+                .u8(u8::from(confined.no_dumps))
+                .u8(match confined.landlock {
+                    Extent::None => 0,
+                    Extent::Part => 1,
+                    Extent::Full => 2,
+                })
+                .u8(u8::from(confined.system_calls));
+        })
+    }
+
     /// Reads a frame, without the length.
     pub(crate) fn decode(frame: &[u8]) -> Result<Self, Malformed> {
         let mut input = Reader::new(frame, "frame to the vault");
@@ -191,6 +210,18 @@ impl ToVault {
             LOAD => ToVault::Load(Load {
                 connections: input.u64()?,
                 bytes: input.u64()?,
+            }),
+            CONFINED => ToVault::Confined(Confined {
+                user: input.u32()?,
+                no_new_privileges: input.u8()? == 1,
+                no_dumps: input.u8()? == 1,
+                landlock: match input.u8()? {
+                    0 => Extent::None,
+                    1 => Extent::Part,
+                    2 => Extent::Full,
+                    _ => return Err(Malformed::Value("extent")),
+                },
+                system_calls: input.u8()? == 1,
             }),
             _ => return Err(Malformed::Value("kind of frame")),
         };

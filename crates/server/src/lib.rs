@@ -9,6 +9,7 @@
 //! To add a page or an API call: a route in [`public`], its entry in `public/openapi.json`, its words in both
 //! languages. To add a follower: one file in [`vault`], one call in `vault::follow`, its lag in `Status`.
 
+pub mod confine;
 mod control;
 mod descriptors;
 pub mod fetch;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -435,17 +435,6 @@ fn an_import_that_dies_at_any_step_is_continued_and_its_messages_are_there_once(
     assert_eq!(place.on(&["verify", "--json"]).json()["holds"], true);
 }
 
-/// The children of a process.
-fn children(id: u32) -> Vec<i32> {
-    let mut found = Vec::new();
-    for task in std::fs::read_dir(format!("/proc/{id}/task")).unwrap() {
-        let listed: PathBuf = task.unwrap().path().join("children");
-        let children = std::fs::read_to_string(listed).unwrap_or_default();
-        found.extend(children.split_whitespace().map(|id| id.parse::<i32>().unwrap()));
-    }
-    found
-}
-
 #[test]
 fn when_only_the_intake_dies_the_server_starts_another_and_goes_on() {
     let place = Place::with_archive();
@@ -456,7 +445,7 @@ fn when_only_the_intake_dies_the_server_starts_another_and_goes_on() {
         hooks::body_of(&[hooks::text_message(&format!("wamid.{n}"), "4915112345", &text)])
     };
     assert_eq!(hooks::deliver(serving.address, body(0).as_bytes()).unwrap(), 200);
-    let [intake] = children(serving.id())[..] else {
+    let [intake] = serving.children()[..] else {
         panic!("one child is expected")
     };
     kill_process(Pid::from_raw(intake).unwrap(), Signal::KILL).unwrap();

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod cli;
+mod confined;
 mod connections;
 mod crash;
 mod doors;

@@ -99,11 +99,20 @@ impl Place {
 
     /// Starts `serve`, and answers once it serves.
     pub fn serve(&self) -> Serving {
-        self.try_serve(&[]).expect("it says that it serves")
+        self.serve_with(&[])
+    }
+
+    /// Starts `serve` with more arguments, and answers once it serves.
+    pub fn serve_with(&self, arguments: &[&str]) -> Serving {
+        self.start_serve(arguments, &[]).expect("it says that it serves")
     }
 
     /// Starts `serve` with this environment; none when it ended before it served. What it logs is added to `serve.err`.
     pub fn try_serve(&self, environment: &[(&str, &str)]) -> Option<Serving> {
+        self.start_serve(&[], environment)
+    }
+
+    fn start_serve(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Option<Serving> {
         let mut command = self.command(&[
             "serve",
             "--data",
@@ -118,6 +127,7 @@ impl Place {
             .open(self.path("serve.err"));
         let mut child = command
             .args(["--listen", "127.0.0.1:0"])
+            .args(arguments)
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(log.unwrap())
@@ -212,6 +222,17 @@ impl Serving {
     /// Its process.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Processes that it started.
+    pub fn children(&self) -> Vec<i32> {
+        let mut found = Vec::new();
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.id())).unwrap() {
+            let listed = task.unwrap().path().join("children");
+            let children = std::fs::read_to_string(listed).unwrap_or_default();
+            found.extend(children.split_whitespace().map(|id| id.parse::<i32>().unwrap()));
+        }
+        found
     }
 
     /// Asks it to stop; its exit code.

@@ -9,6 +9,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
+use crate::confine::Confined;
 use crate::control::{CONFIGURATION_BYTES, Load, ToIntake, ToVault, frame_length};
 
 /// Frames joined into one write at most.
@@ -84,6 +85,11 @@ impl Link {
     pub(super) fn refused(&self, connection: &str, reason: &'static str) {
         let mut refused = locked(&self.refused);
         *refused.entry((connection.to_owned(), reason)).or_default() += 1;
+    }
+
+    /// Says what was given up.
+    pub(super) fn tell(&self, confined: &Confined) {
+        drop(self.frames.send(ToVault::confined(confined)));
     }
 
     /// Sends what was counted since the last time, and how much is held.

@@ -22,6 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use crate::confine::{self, Confined, Confinement};
 use crate::control::{Load, ToIntake};
 use crate::descriptors::{self, What};
 use crate::host::{IntakeConfiguration, IntakeConnection};
@@ -60,11 +61,23 @@ struct Intake {
     finishing: watch::Sender<bool>,
 }
 
-/// Runs until the vault ends or says so. `control` is the Unix socket that the vault gave at the start.
+/// Runs confined until the vault ends or says so. `control` is the Unix socket that the vault gave at the start. Must be
+/// called on the only thread of the process.
 ///
 /// # Errors
-/// When the socket does not carry what the vault sends first, or threads cannot be started.
-pub fn run(control: UnixStream) -> io::Result<()> {
+/// When the socket does not carry what the vault sends first, when threads cannot be started, or when it cannot be
+/// confined.
+pub fn run(control: UnixStream, confinement: &Confinement) -> io::Result<()> {
+    let confined = confine::begin(confinement)?;
+    run_as(control, Some(confined))
+}
+
+/// Runs on a thread of another process, where nothing can be given up.
+pub(crate) fn run_unconfined(control: UnixStream) -> io::Result<()> {
+    run_as(control, None)
+}
+
+fn run_as(control: UnixStream, mut confined: Option<Confined>) -> io::Result<()> {
     let Some((What::Door, door)) = descriptors::receive(&control)? else {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -76,13 +89,16 @@ pub fn run(control: UnixStream) -> io::Result<()> {
         .thread_name("intake")
         .enable_all()
         .build()?;
-    let ended = runtime.block_on(serve(control, UnixStream::from(door)));
+    if let Some(confined) = &mut confined {
+        confine::close(confined);
+    }
+    let ended = runtime.block_on(serve(control, UnixStream::from(door), confined));
     // Whatever still runs belongs to connections that outlived their time.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(control: UnixStream, door: UnixStream) -> io::Result<()> {
+async fn serve(control: UnixStream, door: UnixStream, confined: Option<Confined>) -> io::Result<()> {
     control.set_nonblocking(true)?;
     door.set_nonblocking(true)?;
     let (from, to) = tokio::net::UnixStream::from_std(control)?.into_split();
@@ -94,6 +110,9 @@ async fn serve(control: UnixStream, door: UnixStream) -> io::Result<()> {
     let (configuration, limits) = *first;
     let (link, frames) = Link::new();
     tokio::spawn(link::write_frames(frames, to));
+    if let Some(confined) = confined {
+        link.tell(&confined);
+    }
     let intake = Arc::new(Intake {
         room: Semaphore::new(limits.in_flight_bytes.min(Semaphore::MAX_PERMITS)),
         connections: Arc::new(Semaphore::new(limits.intake_connections)),

@@ -8,6 +8,7 @@ use std::io::{self, BufReader, Write};
 use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use store::ledger::Draft;
 use tokio::sync::watch;
 
+use crate::confine::User;
 use crate::control::{Load, ToIntake, ToVault, read_frame};
 use crate::descriptors::{self, What};
 use crate::host::Host;
@@ -43,6 +45,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// An intake that lived this long did not die of its start.
 const LIVED: Duration = Duration::from_secs(30);
 
+/// Name of the intake on this machine.
+const LOCAL: &str = "intake";
+
 /// How the intake is started.
 #[derive(Debug, Clone)]
 pub enum IntakeStart {
@@ -52,6 +57,8 @@ pub enum IntakeStart {
         program: PathBuf,
         /// What makes it call [`crate::intake::run`].
         arguments: Vec<String>,
+        /// As whom it runs, from its first instruction on. Needs root. Nothing: as we do.
+        user: Option<User>,
     },
     /// As a thread of this process: then nothing keeps it from the keys. For tests.
     Thread,
@@ -215,6 +222,7 @@ impl IntakeLink {
             *locked(&self.to_intake) = None;
             *locked(&self.control) = None;
             *locked(&self.load) = Load::default();
+            self.host.confined(LOCAL, None);
             if *locked(&self.stopping) {
                 return;
             }
@@ -289,6 +297,7 @@ impl IntakeLink {
         match message {
             ToVault::Capture { request, chunks } => self.capture(request, chunks, answers.clone()),
             ToVault::Load(load) => *locked(&self.load) = load,
+            ToVault::Confined(confined) => self.host.confined(LOCAL, Some(confined)),
             ToVault::Refusals(counts) => {
                 for (connection, reason, count) in counts {
                     self.host.refused(&connection, &reason, count);
@@ -402,18 +411,29 @@ fn write_answers(waiting: &Receiver<Vec<u8>>, mut to: UnixStream) {
 impl IntakeStart {
     fn start(&self, control: UnixStream) -> io::Result<Started> {
         match self {
-            IntakeStart::Process { program, arguments } => Command::new(program)
-                .args(arguments)
-                .env_clear()
-                .current_dir("/")
-                .stdin(Stdio::from(OwnedFd::from(control)))
-                .stdout(Stdio::null())
-                .spawn()
-                .map(Started::Process),
+            IntakeStart::Process {
+                program,
+                arguments,
+                user,
+            } => {
+                let mut command = Command::new(program);
+                command
+                    .arg0("chancery-intake")
+                    .args(arguments)
+                    .env_clear()
+                    .current_dir("/")
+                    .stdin(Stdio::from(OwnedFd::from(control)))
+                    .stdout(Stdio::null());
+                if let Some(User { user, group }) = user {
+                    // Takes away all other groups too.
+                    command.gid(*group).uid(*user);
+                }
+                command.spawn().map(Started::Process)
+            }
             IntakeStart::Thread => std::thread::Builder::new()
                 .name("intake".to_owned())
                 .spawn(move || {
-                    if let Err(error) = crate::intake::run(control) {
+                    if let Err(error) = crate::intake::run_unconfined(control) {
                         tracing::error!(%error, "the intake failed");
                     }
                 })

@@ -1,5 +1,6 @@
 //! The vault: owns the data folder, opens what was sealed, and writes down every look at it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,8 @@ use store::folder::FolderLock;
 use store::keystore::KeyStore;
 use store::ledger::{Clock, Draft, Ledger, LedgerOptions};
 
+use crate::confine::Confined;
+
 pub mod captures;
 pub mod connections;
 mod door;
@@ -35,6 +38,7 @@ pub mod host;
 pub mod import;
 mod key_copies;
 mod labels;
+mod machine;
 mod normalize;
 mod outside_time;
 mod parts;
@@ -185,6 +189,8 @@ pub(crate) struct Inner {
     tombs: Mutex<Arc<governance::tombs::Table>>,
     /// What was deleted could not be brought out of the catalogue's files.
     sweep_failed: AtomicBool,
+    /// What the intakes gave up, while this process serves.
+    intakes: Mutex<BTreeMap<String, Option<Confined>>>,
     closing: AtomicBool,
     _lock: FolderLock,
 }
@@ -260,6 +266,7 @@ impl Vault {
             governing: Mutex::new(governance::Governing::new(recovery.head)),
             tombs: Mutex::default(),
             sweep_failed: AtomicBool::new(false),
+            intakes: Mutex::default(),
             closing: AtomicBool::new(false),
             _lock: lock,
             ledger,

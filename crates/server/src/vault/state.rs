@@ -359,6 +359,7 @@ impl Inner {
                 format!("{} MiB free; less than 1024 is too little", bytes >> 20)
             }),
         );
+        self.look_at_machine(&mut checks);
         Ok(checks)
     }
 
