@@ -97,6 +97,7 @@ pub fn choose(global: &Global) -> Result<Secret, Failure> {
 fn make_key_file(path: &Path) -> Result<(), Failure> {
     let key = seal::Key::random().map_err(|error| Failure::from(server::vault::VaultError::from(error)))?;
     store::folder::write_file(path, key.reveal())?;
+    store::folder::sync_name(path)?;
     warn(&format!(
         "made the key file {}; keep it apart from the data folder, and keep a copy",
         path.display()

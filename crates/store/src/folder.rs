@@ -82,17 +82,36 @@ pub fn sync_folder(path: &Path) -> Result<(), StoreError> {
         .map_err(StoreError::io("syncing", path))
 }
 
-/// Creates a folder and its parents, readable by the owner only.
+/// Creates a folder and its parents, readable by the owner only, and makes the names of those that were missing durable.
 ///
 /// # Errors
 /// [`StoreError::Io`].
 pub fn create_folder(path: &Path) -> Result<(), StoreError> {
     use std::os::unix::fs::DirBuilderExt;
+    let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .map_err(StoreError::io("creating", path))
+        .map_err(StoreError::io("creating", path))?;
+    // The uppermost first: a name in a folder that is lost is no name.
+    missing
+        .into_iter()
+        .rev()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .try_for_each(sync_name)
+}
+
+/// Makes the name of a file or folder durable: syncs the folder in which it stands.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn sync_name(path: &Path) -> Result<(), StoreError> {
+    match path.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => sync_folder(Path::new(".")),
+        Some(folder) => sync_folder(folder),
+        None => Ok(()),
+    }
 }
 
 /// Opens a file for writing, readable by the owner only; creates it.
@@ -131,7 +150,7 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let beside = path.with_extension("new");
     write_file(&beside, bytes)?;
     std::fs::rename(&beside, path).map_err(StoreError::io("renaming", &beside))?;
-    path.parent().map_or(Ok(()), sync_folder)
+    sync_name(path)
 }
 
 /// Reads a whole file, at most `limit` bytes.

@@ -43,7 +43,7 @@ impl KeyStore {
     ) -> Result<KeyStore, StoreError> {
         let (ring, bytes) = Keyring::create(zone, unlock, cost)?;
         folder::write_file(path, &bytes)?;
-        path.parent().map_or(Ok(()), folder::sync_folder)?;
+        folder::sync_name(path)?;
         let file = folder::create_file(path, false)?;
         let length = bytes.len() as u64;
         Ok(KeyStore {
@@ -66,10 +66,10 @@ impl KeyStore {
         let file = folder::create_file(path, false)?;
         let length = opened.covered_bytes as u64;
         if opened.covered_bytes < bytes.len() {
-            file.set_len(length)
-                .and_then(|()| file.sync_all())
-                .map_err(StoreError::io("cutting", path))?;
+            file.set_len(length).map_err(StoreError::io("cutting", path))?;
         }
+        // Always: a process that died between writing and syncing left records that read well and are not durable.
+        file.sync_all().map_err(StoreError::io("syncing", path))?;
         let store = KeyStore {
             path: path.to_owned(),
             copy,

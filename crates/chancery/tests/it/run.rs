@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Mutex;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -13,6 +14,8 @@ pub const PASSPHRASE: &str = "a passphrase of the tests";
 /// A folder with a data folder `archive` and whatever a test puts there.
 pub struct Place {
     folder: TempDir,
+    /// What the environment of each run has besides.
+    environment: Mutex<Vec<(String, String)>>,
 }
 
 /// What a run of the program ended with.
@@ -27,6 +30,7 @@ impl Place {
     pub fn new() -> Place {
         let place = Place {
             folder: tempfile::tempdir().unwrap(),
+            environment: Mutex::default(),
         };
         place.secret("pass.txt", &format!("{PASSPHRASE}\n"));
         place
@@ -37,6 +41,11 @@ impl Place {
         let place = Place::new();
         place.run(&["init", "--data", "archive"]).done();
         place
+    }
+
+    /// From here on each run has this in its environment.
+    pub fn set_environment(&self, environment: Vec<(String, String)>) {
+        *self.environment.lock().unwrap() = environment;
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -64,6 +73,7 @@ impl Place {
             .current_dir(self.folder.path())
             .env_clear()
             .env("HOME", self.folder.path())
+            .envs(self.environment.lock().unwrap().iter().cloned())
             .stdin(Stdio::null());
         command
     }

@@ -45,12 +45,13 @@ pub fn create_segment(
 ) -> Result<(Tail, SegmentInfo), StoreError> {
     let path = segment_path(shared_folder, head.number);
     let file = folder::create_file(&path, true)?;
+    failpoint::hit("segment-created");
     let bytes = head.encode();
     let offset = bytes.len() as u64;
     file.write_all_at(&bytes, 0)
         .map_err(StoreError::io("writing", &path))?;
     fill(&file, offset, FIRST_PREPARE_BYTES).map_err(StoreError::io("preparing", &path))?;
-    path.parent().map_or(Ok(()), folder::sync_folder)?;
+    folder::sync_name(&path)?;
     let file = Arc::new(file);
     let tail = Tail {
         file: file.clone(),

@@ -44,29 +44,48 @@ pub fn recover(
     clock: &Clock,
 ) -> Result<(SegmentTable, Tail, Recovery), StoreError> {
     let covered = log.covers();
-    let numbers = segment_numbers(folder)?;
+    let mut numbers = segment_numbers(folder)?;
     let mut table = SegmentTable::default();
     let mut next = Position(0);
     let mut torn_bytes = 0;
+    let mut unmade = false;
+    if let Some(number) = numbers.last().copied()
+        && !has_head(&segment_path(folder, number))?
+    {
+        // A crash while it was being created: nothing was ever written into it.
+        unmade = true;
+        torn_bytes += set_aside_whole(folder, &segment_path(folder, number))?;
+        numbers.pop();
+    }
     for number in numbers.iter().copied() {
         let is_last = numbers.last() == Some(&number);
         let path = segment_path(folder, number);
-        let Some(opened) = open_segment(&path, zone, number, next)? else {
-            if is_last {
-                // A crash while it was being created: nothing was ever written into it.
-                torn_bytes += set_aside_whole(folder, &path)?;
-                break;
-            }
+        let Some(mut segment) = open_segment(&path, zone, number, next)? else {
             return Err(StoreError::damaged(name(&path), "its head is not readable"));
         };
-        let mut segment = opened;
         next = if segment.sealed {
             read_foot(&mut segment)?
         } else {
             let walked = walk(&mut segment, next)?;
-            if walked.damaged && is_last {
-                torn_bytes += set_aside_tail(folder, &segment, walked.next)?;
-            } else if !is_last {
+            if is_last {
+                if walked.damaged && unmade {
+                    // A segment is begun only when all groups of the one before are durable.
+                    return Err(StoreError::damaged(
+                        format!("{} after position {}", name(&path), walked.next),
+                        "a group is altered or missing before a segment that was begun",
+                    ));
+                }
+                if walked.damaged {
+                    torn_bytes += set_aside_tail(folder, &segment, walked.next)?;
+                }
+                // A process that died between writing and syncing left groups that read well and are not durable.
+                // From here on they count.
+                segment
+                    .file
+                    .sync_all()
+                    .map_err(StoreError::io("syncing", &segment.path))?;
+                folder::sync_name(&segment.path)?;
+            } else {
                 check_next_begins(folder, number, walked.next)?;
                 seal_segment(&segment, walked.next.0 - segment.first.0)?;
                 segment.sealed = true;
@@ -119,6 +138,16 @@ fn tail_of(
     let (tail, info) = create_segment(folder, &head)?;
     table.all.push(info);
     Ok(tail)
+}
+
+/// Whether a segment's head is readable.
+fn has_head(path: &Path) -> Result<bool, StoreError> {
+    let read = || {
+        let mut bytes = vec![0; HEAD_BYTES_MAX];
+        let read = File::open(path)?.read_at(&mut bytes, 0)?;
+        Ok(SegmentHead::decode(bytes.get(..read).unwrap_or(&[])).is_ok())
+    };
+    read().map_err(StoreError::io("reading", path))
 }
 
 /// Opens a segment and reads its head; none when the head is not readable.
@@ -264,7 +293,7 @@ fn set_aside_tail(folder: &Path, segment: &SegmentInfo, next: Position) -> Resul
         .rposition(|byte| *byte != 0)
         .map_or(0, |last| last + 1);
     torn.truncate(used);
-    refuse_if_group_follows(&torn, segment, next)?;
+    refuse_if_group_follows(&torn, &segment.path, (segment.end, next))?;
     let number = segment.number;
     let aside = folder
         .join("aside")
@@ -278,7 +307,8 @@ fn set_aside_tail(folder: &Path, segment: &SegmentInfo, next: Position) -> Resul
     Ok(used as u64)
 }
 
-fn refuse_if_group_follows(torn: &[u8], segment: &SegmentInfo, next: Position) -> Result<(), StoreError> {
+/// `torn` begins at the byte and the position `at`.
+fn refuse_if_group_follows(torn: &[u8], path: &Path, (end, next): (u64, Position)) -> Result<(), StoreError> {
     let mut from = 1;
     while let Some(found) = torn.get(from..).and_then(|rest| find(rest, &seal::group::MAGIC)) {
         let at = from + found;
@@ -289,7 +319,7 @@ fn refuse_if_group_follows(torn: &[u8], segment: &SegmentInfo, next: Position) -
             && head.matches(payload.get(..head.payload_bytes).unwrap_or(&[]))
         {
             return Err(StoreError::damaged(
-                format!("{} at byte {}, position {next}", name(&segment.path), segment.end),
+                format!("{} at byte {end}, position {next}", name(path)),
                 "a group is altered or missing before a good one",
             ));
         }
@@ -304,14 +334,19 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 
 fn set_aside_whole(folder: &Path, path: &Path) -> Result<u64, StoreError> {
     let bytes = folder::read_file(path, 1 << 30)?;
+    // A group is written only once the head is durable: then it is the head that was altered.
+    refuse_if_group_follows(&bytes, path, (0, Position(0)))?;
     let used = bytes
         .iter()
         .rposition(|byte| *byte != 0)
         .map_or(0, |last| last + 1);
     let aside = folder.join("aside").join(name(path).replace('/', "-"));
-    folder::write_file(&aside, bytes.get(..used).unwrap_or(&[]))?;
+    if used > 0 {
+        folder::write_file(&aside, bytes.get(..used).unwrap_or(&[]))?;
+        folder::sync_name(&aside)?;
+    }
     std::fs::remove_file(path).map_err(StoreError::io("removing", path))?;
-    path.parent().map_or(Ok(()), folder::sync_folder)?;
+    folder::sync_name(path)?;
     Ok(used as u64)
 }
 
@@ -326,13 +361,21 @@ pub fn seal_segment(segment: &SegmentInfo, count: u64) -> Result<(), StoreError>
         groups,
     }
     .encode(segment.end);
-    segment.file.write_all_at(&foot, segment.end).map_err(io)?;
-    failpoint::hit("segment-footer-written");
-    segment
-        .file
-        .set_len(segment.end + foot.len() as u64)
-        .map_err(io)?;
-    segment.file.sync_all().map_err(io)
+    let end = segment.end + foot.len() as u64;
+    // A file is sealed when its footer is the last thing in it. So that one half of a footer is never taken for a whole,
+    // something stands behind it until it is durable.
+    let write = || {
+        if segment.file.metadata()?.len() <= end {
+            segment.file.set_len(end + 1)?;
+        }
+        segment.file.write_all_at(&foot, segment.end)?;
+        failpoint::hit("segment-footer-written");
+        segment.file.sync_all()?;
+        segment.file.set_len(end)?;
+        failpoint::hit("segment-cut");
+        segment.file.sync_all()
+    };
+    write().map_err(StoreError::io("sealing", &segment.path))
 }
 
 /// SHA-256 of the first `end` bytes of a file.
