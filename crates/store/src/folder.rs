@@ -66,6 +66,20 @@ impl StoreError {
         }
     }
 
+    /// What failed, and why, in one line.
+    pub fn with_cause(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(cause) => format!("{self}: {cause}"),
+            None => self.to_string(),
+        }
+    }
+
+    /// Whether it may be over when it is tried again in this process: a full or failing disk, a file that is in use.
+    /// What was altered stays so, and a ledger or key store that stopped goes on only after a restart.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, StoreError::Io { .. } | StoreError::Catalogue(_))
+    }
+
     /// Whether the disk is full.
     pub fn is_full(&self) -> bool {
         matches!(self, StoreError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull)

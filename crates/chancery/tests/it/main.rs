@@ -2,12 +2,14 @@
 #![cfg(test)]
 
 mod cli;
+mod clock;
 mod confined;
 mod connections;
 mod crash;
 mod disk;
 mod doors;
 mod erasure;
+mod faults;
 mod flips;
 mod generated;
 mod graph;

@@ -296,7 +296,10 @@ impl Inner {
         add(
             "everything captured is understood",
             !progress.failed,
-            format!("{} of {} entries read", progress.normalized, self.ledger.head()),
+            self.trouble().map_or_else(
+                || format!("{} of {} entries read", progress.normalized, self.ledger.head()),
+                |trouble| trouble.to_string(),
+            ),
         );
         let reader = locked(&self.reader);
         let unreadable = reader.count_unreadable()?;

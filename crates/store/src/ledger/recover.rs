@@ -66,7 +66,7 @@ pub fn recover(
         next = if segment.sealed {
             read_foot(&mut segment)?
         } else {
-            let walked = walk(&mut segment, next)?;
+            let walked = walk(&mut segment, next, covered)?;
             if is_last {
                 if walked.damaged && unmade {
                     // A segment is begun only when all groups of the one before are durable.
@@ -78,12 +78,9 @@ pub fn recover(
                 if walked.damaged {
                     torn_bytes += set_aside_tail(folder, &segment, walked.next)?;
                 }
-                // A process that died between writing and syncing left groups that read well and are not durable.
-                // From here on they count.
-                segment
-                    .file
-                    .sync_all()
-                    .map_err(StoreError::io("syncing", &segment.path))?;
+                // A process that died between writing and syncing, or whose sync failed, left groups that read well and
+                // are not on the disk. From here on they count.
+                write_again(&segment, walked.covered_end)?;
                 folder::sync_name(&segment.path)?;
             } else {
                 check_next_begins(folder, number, walked.next)?;
@@ -221,30 +218,62 @@ pub fn load_foot(file: &File, path: &Path) -> Result<(SegmentFoot, u64), StoreEr
 struct Walked {
     next: Position,
     damaged: bool,
+    /// Where the first group begins that no checkpoint covers.
+    covered_end: u64,
 }
 
 /// Walks the groups of an unsealed segment.
-fn walk(segment: &mut SegmentInfo, first: Position) -> Result<Walked, StoreError> {
+fn walk(segment: &mut SegmentInfo, first: Position, covered: Position) -> Result<Walked, StoreError> {
     let (file, path) = (segment.file.clone(), segment.path.clone());
     let io = |source| StoreError::io("reading", &path)(source);
     let length = file.metadata().map_err(io)?.len();
     let mut next = first;
+    let mut covered_end = segment.end;
     loop {
         let offset = segment.end;
         match read_group(&file, offset, length).map_err(io)? {
             Found::Group(group) if group.first == next => {
                 next = group.first.plus(u64::from(group.count));
                 segment.note_group(offset, group.first, group.end);
+                if next <= covered {
+                    covered_end = group.end;
+                }
             }
             Found::End => {
                 let damaged = !is_zero(&file, offset, length).map_err(io)?;
-                return Ok(Walked { next, damaged });
+                return Ok(Walked {
+                    next,
+                    damaged,
+                    covered_end,
+                });
             }
             Found::Group(_) | Found::Altered(_) | Found::Damaged => {
-                return Ok(Walked { next, damaged: true });
+                return Ok(Walked {
+                    next,
+                    damaged: true,
+                    covered_end,
+                });
             }
         }
     }
+}
+
+/// Writes the groups from `from` on once more, as they are, and makes them durable. A sync alone would not do: after one
+/// that failed the kernel holds for written what it only remembers.
+fn write_again(segment: &SegmentInfo, from: u64) -> Result<(), StoreError> {
+    let write = || {
+        let mut at = from;
+        let mut buffer = vec![0; 256 << 10];
+        while at < segment.end {
+            let count = usize::try_from((segment.end - at).min(buffer.len() as u64)).unwrap_or(0);
+            let piece = buffer.get_mut(..count).unwrap_or(&mut []);
+            segment.file.read_exact_at(piece, at)?;
+            segment.file.write_all_at(piece, at)?;
+            at += count as u64;
+        }
+        segment.file.sync_all()
+    };
+    write().map_err(StoreError::io("syncing", &segment.path))
 }
 
 fn is_zero(file: &File, from: u64, to: u64) -> std::io::Result<bool> {

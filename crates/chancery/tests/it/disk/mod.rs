@@ -403,7 +403,7 @@ fn left_of(file: &File, dice: &mut Dice) -> Vec<u8> {
     let moment = |dice: &mut Dice| dice.below(all + 1) as usize;
     // Everything lost, everything kept, all of one moment, or each sector for itself.
     let (way, common) = (dice.below(4), moment(dice));
-    let mut of_sector = |dice: &mut Dice| match way {
+    let of_sector = |dice: &mut Dice| match way {
         0 => 0,
         1 => all as usize,
         2 => common,

@@ -32,7 +32,7 @@
 struct control {
     int64_t room;         /* bytes by which files may still grow; below 0: without end */
     int64_t every_write;  /* 1: no write succeeds, as where nothing is overwritten in place */
-    int64_t break_syncs;  /* so many syncs fail with EIO, and what was to be synced is lost */
+    int64_t break_syncs;  /* n: the n-th sync from now on fails with EIO, and what was to be synced is lost */
     int64_t broken;       /* syncs that failed so */
     int64_t again;        /* syncs of a descriptor whose sync had failed */
     int64_t syncs;        /* syncs seen */
@@ -53,7 +53,22 @@ static size_t root_length;
 static int journal = -1, real_syncs;
 static struct control no_control = {.room = -1}, *control = &no_control;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static unsigned char failed[65536];
+
+/* As in Linux since 4.13: an error of a file is told once to each descriptor that was open when it happened. */
+#define FILES 4096
+static struct { uint64_t inode; unsigned errors; } broken[FILES];
+static unsigned told[65536], failed[65536];
+
+static unsigned *errors_of(uint64_t inode) {
+    for (unsigned n = 0; n < FILES; n++) {
+        if (broken[n].inode == inode) return &broken[n].errors;
+        if (broken[n].inode == 0) {
+            broken[n].inode = inode;
+            return &broken[n].errors;
+        }
+    }
+    abort();
+}
 
 __attribute__((constructor)) static void begin(void) {
     const char *path = getenv("DISK_JOURNAL");
@@ -177,8 +192,12 @@ static int opened(int folder, const char *name, int flags, mode_t mode) {
         fd = syscall(SYS_openat, folder, name, flags, mode);
     }
     if (fd >= 0) {
-        if (fd < (int)sizeof failed) failed[fd] = 0;
         int kept = errno;
+        if (fd < 65536 && syscall(SYS_newfstatat, fd, "", &about, AT_EMPTY_PATH) == 0) {
+            failed[fd] = 0;
+            told[fd] = *errors_of(about.st_ino);
+        }
+        errno = kept;
         if ((flags & O_CREAT) && !before && syscall(SYS_newfstatat, fd, "", &about, AT_EMPTY_PATH) == 0)
             note('C', about.st_ino, 0, path, NULL, NULL, 0, 0);
         else if (before && (flags & O_TRUNC) && about.st_size > 0)
@@ -331,13 +350,18 @@ static int synced(int fd, long call) {
     take();
     int done = 0;
     control->syncs++;
-    if (fd < (int)sizeof failed && failed[fd]) control->again++;
-    if (control->break_syncs > 0 && (!breaks || strstr(path, breaks))) {
-        /* As Linux does it: said once; what could not be written counts as clean from then on, and is lost. */
-        control->break_syncs--;
+    if (fd >= 65536) abort();
+    if (failed[fd]) control->again++;
+    unsigned *errors = errors_of(about.st_ino);
+    if (control->break_syncs > 0 && (!breaks || strstr(path, breaks)) && --control->break_syncs == 0) {
+        /* What could not be written counts as clean from then on, and is lost. */
         control->broken++;
-        if (fd < (int)sizeof failed) failed[fd] = 1;
+        ++*errors;
         note('E', about.st_ino, 0, path, NULL, NULL, 0, 0);
+    }
+    if (told[fd] != *errors) {
+        told[fd] = *errors;
+        failed[fd] = 1;
         errno = EIO;
         done = -1;
     } else {
