@@ -15,6 +15,7 @@ mod certificate;
 mod commands;
 mod connection;
 mod demo;
+mod dmz;
 mod drill;
 mod failure;
 mod files;

@@ -149,7 +149,11 @@ pub fn line_of(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     Ok(bytes)
 }
 
-fn secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+/// The bytes of a file that holds a secret.
+///
+/// # Errors
+/// It cannot be read, or is too long.
+pub fn secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let failed = |error: std::io::Error| Failure::io("reading", path, &error);
     let file = std::fs::File::open(path).map_err(failed)?;
     let about = file.metadata().map_err(failed)?;

@@ -1,8 +1,6 @@
 //! `serve`: has the data folder, and answers until it is stopped.
 
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +8,14 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use model::entry::ActCode;
 use serde_json::json;
-use server::confine::{self, Confinement};
+use server::confine;
 use server::vault::Vault;
 use server::vault::host::VaultHost;
 use server::{IntakeStart, Limits, Running, ServeOptions, TlsFiles};
 use tokio::sync::watch;
 
 use crate::args::Global;
+use crate::dmz::{self, PullFrom};
 use crate::failure::{DONE, Failure, IO, MISSING};
 use crate::print::{self, Words};
 use crate::socket::Listener;
@@ -44,6 +43,12 @@ pub struct ServeArgs {
     /// chancery-intake, if there is such a user.
     #[arg(long, value_name = "NAME")]
     pub intake_user: Option<String>,
+    /// An intake on a host of its own, and its pin; again for several. None is then started here.
+    #[arg(long = "pull", value_name = "HOST:PORT=PIN", requires = "identity", conflicts_with_all = ["intake_listen", "intake_user"])]
+    pub pulls: Vec<PullFrom>,
+    /// The key by which those intakes know this vault: made by `chancery identity`.
+    #[arg(long, value_name = "FILE", requires = "pulls")]
+    pub identity: Option<PathBuf>,
     /// Which parts run here.
     #[arg(long, value_enum, default_value = "all", value_name = "ROLE")]
     pub role: ServeRole,
@@ -58,40 +63,17 @@ pub enum ServeRole {
     Vault,
 }
 
-/// Arguments of `intake`.
-#[derive(Args)]
-pub struct IntakeArgs {
-    /// Memory stays readable for the user who runs it: for tests.
-    #[arg(long, hide = true)]
-    pub observable: bool,
-}
-
-/// The process that faces the network. `serve` starts it, with a socket as its standard input.
-///
-/// # Errors
-/// Standard input is no such socket.
-pub fn intake(_global: &Global, args: &IntakeArgs) -> Result<u8, Failure> {
-    logging();
-    let control = std::io::stdin()
-        .as_fd()
-        .try_clone_to_owned()
-        .map(UnixStream::from);
-    let failed = |error: std::io::Error| Failure::new(MISSING, format!("the intake: {error}"));
-    // Who it runs as was decided when it was started.
-    let confinement = Confinement {
-        user: None,
-        observable: args.observable,
-    };
-    server::intake::run(control.map_err(failed)?, &confinement).map_err(failed)?;
-    Ok(DONE)
-}
-
 /// Opens the vault, listens, answers commands, and ends on SIGINT or SIGTERM.
 ///
 /// # Errors
 /// The vault does not open, or an address or the socket cannot be had.
 pub fn serve(global: &Global, args: &ServeArgs) -> Result<u8, Failure> {
     logging();
+    if args.role == ServeRole::Vault && !args.pulls.is_empty() {
+        return Err(Failure::usage(
+            "--pull needs a vault that listens: leave --role away",
+        ));
+    }
     confine::want_descriptors();
     let data = files::existing_data_folder(global)?;
     let secret = passphrase::ask(global)?;
@@ -160,6 +142,7 @@ async fn listen(
             arguments,
             user: account::intake_user(args.intake_user.as_deref())?,
         },
+        pulls: dmz::pulls(args)?,
         limits: Limits::default(),
     };
     let host = Arc::new(VaultHost::new(vault.clone()));
@@ -218,7 +201,7 @@ fn announce(global: &Global, data: &Path, running: Option<&Running>) -> Result<(
 }
 
 /// Log lines go to standard error, one each, without content.
-fn logging() {
+pub fn logging() {
     let lines = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_target(false)
@@ -227,7 +210,7 @@ fn logging() {
 }
 
 /// Ends when the process is told to stop.
-fn stopped() -> Result<impl Future<Output = ()>, Failure> {
+pub fn stopped() -> Result<impl Future<Output = ()>, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let failed = |error: std::io::Error| Failure::new(IO, format!("listening for signals: {error}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;

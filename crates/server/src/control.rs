@@ -1,8 +1,9 @@
-//! What vault and intake say to each other over their Unix socket.
+//! What vault and intake say to each other, over a Unix socket or, between two hosts, over TLS.
 //!
-//! *Shape.* First one byte with the descriptor of a second socket, the *door*, over which connections are handed
-//! ([`crate::descriptors`]). Then frames in both directions: four bytes of length, one byte that says what it is, the
-//! fields in the canonical form of [`model::bytes`]. Both ends are of one build, so there is no version.
+//! *Shape.* On one machine first one byte with the descriptor of a second socket, the *door*, over which connections are
+//! handed ([`crate::descriptors`]). Then frames in both directions: four bytes of length, one byte that says what it is,
+//! the fields in the canonical form of [`model::bytes`]. On one machine both ends are of one build; between two hosts
+//! [`crate::identity`] agrees on the version before a frame is sent.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -33,6 +34,8 @@ pub(crate) enum ToIntake {
     Refused { request: u64 },
     /// Take nothing new, finish what was begun, end.
     Finish,
+    /// Nothing; sent so that the other side knows that we are there.
+    Alive,
 }
 
 /// From the intake.
@@ -65,6 +68,7 @@ const CAPTURE: u8 = 5;
 const REFUSALS: u8 = 6;
 const LOAD: u8 = 7;
 const CONFINED: u8 = 8;
+const ALIVE: u8 = 9;
 
 /// A frame ready to be written: its length stands before it.
 fn framed(kind: u8, capacity: usize, fill: impl FnOnce(&mut Writer)) -> Vec<u8> {
@@ -114,6 +118,7 @@ impl ToIntake {
                 out.u64(*request);
             }),
             ToIntake::Finish => framed(FINISH, 32, |_| {}),
+            ToIntake::Alive => framed(ALIVE, 32, |_| {}),
         }
     }
 
@@ -133,6 +138,7 @@ impl ToIntake {
                 request: input.u64()?,
             },
             FINISH => ToIntake::Finish,
+            ALIVE => ToIntake::Alive,
             _ => return Err(Malformed::Value("kind of frame")),
         };
         input.end()?;

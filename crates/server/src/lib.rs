@@ -14,6 +14,7 @@ mod control;
 mod descriptors;
 pub mod fetch;
 pub mod host;
+pub mod identity;
 pub mod intake;
 pub mod limits;
 pub mod listen;
@@ -23,4 +24,4 @@ pub mod wecom;
 
 pub use host::{Host, IntakeConfiguration, IntakeConnection, Status};
 pub use limits::Limits;
-pub use listen::{IntakeStart, Running, ServeError, ServeOptions, TlsFiles, serve};
+pub use listen::{IntakeStart, Pull, Running, ServeError, ServeOptions, TlsFiles, serve};

@@ -7,6 +7,7 @@ mod confined;
 mod connections;
 mod crash;
 mod disk;
+mod dmz;
 mod doors;
 mod erasure;
 mod faults;

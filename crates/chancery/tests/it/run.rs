@@ -209,6 +209,11 @@ impl Ran {
         assert_eq!(self.err.lines().count(), 1, "{}", self.err);
     }
 
+    /// It ended with this code.
+    pub fn failed_with(self, code: i32) {
+        assert_eq!(self.code, code, "{}{}", self.out, self.err);
+    }
+
     /// Its output is one JSON object, and nothing else was said.
     pub fn json(&self) -> Value {
         let value: Value =

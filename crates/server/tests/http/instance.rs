@@ -262,6 +262,7 @@ impl Instance {
             intake_listen: setup.own_address.then_some(any),
             tls: setup.tls,
             intake: setup.intake,
+            pulls: Vec::new(),
             limits: setup.limits,
         };
         let (stop, stopped) = tokio::sync::oneshot::channel();
