@@ -1,11 +1,13 @@
 //! The program as people use it, and the pages generated from it.
 #![cfg(test)]
 
+mod canary;
 mod cli;
 mod clock;
 mod confined;
 mod connections;
 mod crash;
+mod deploy;
 mod disk;
 mod dmz;
 mod doors;
@@ -17,6 +19,7 @@ mod graph;
 mod hooks;
 mod inputs;
 mod media;
+mod memory;
 mod power;
 mod run;
 mod shuffle;

@@ -5,5 +5,6 @@ mod deliveries;
 mod instance;
 mod process;
 mod protocol;
+mod routes;
 mod status_page;
 mod tls;
