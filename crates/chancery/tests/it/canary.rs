@@ -13,6 +13,7 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
+use crate::erasure::{BO, request, ward, with};
 use crate::hooks;
 use crate::memory::{count_in, gone_within};
 use crate::run::Place;
@@ -85,6 +86,33 @@ fn two_seconds_after_a_search_a_look_and_an_export_the_vaults_memory_holds_nothi
             .json()["found"],
         1
     );
+}
+
+#[test]
+fn two_seconds_after_its_key_is_destroyed_the_vaults_memory_holds_nothing_of_a_message() {
+    let place = ward();
+    place.set_environment(vec![("CHANCERY_OBSERVABLE".to_owned(), "1".to_owned())]);
+    let serving = place.serve();
+    let marker = marker();
+    let line = |n| format!("31/01/2024, 11:{:02} - Anna Berg: {marker} {n}\n", n % 60);
+    let chat: String = (0..500).map(line).collect();
+    place.write("WhatsApp Chat with Anna Berg.txt", chat);
+    let import = ["import", "whatsapp-export", "WhatsApp Chat with Anna Berg.txt"];
+    let on = |arguments: &[&str]| {
+        place
+            .bare(&[arguments, &["--data", "archive", "--json"]].concat())
+            .json()
+    };
+    assert_eq!(on(&import)["messages"], 500);
+    assert_eq!(on(&["search", &marker, "--limit", "1000"])["found"], 500);
+    let asked = request(&place);
+    on(&with(&["keys", "approve", &asked], &BO));
+    gone_within(serving.id(), marker.as_bytes(), STAYS);
+    let after = on(&["search", "from:anna"]);
+    assert_eq!(after["found"], 0);
+    assert!(after["coverage"]["erased"].as_u64() > Some(0), "{after}");
+    // Looking for it brought nothing back.
+    gone_within(serving.id(), marker.as_bytes(), STAYS);
 }
 
 fn tls_file(name: &str) -> PathBuf {

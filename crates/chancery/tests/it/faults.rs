@@ -57,6 +57,23 @@ impl Fault {
         status
     }
 
+    /// One delivery of about a megabyte; the status of the answer.
+    fn deliver_large(&mut self, to: SocketAddr) -> u16 {
+        self.made += 1;
+        let marker = format!("marker{}x", self.made);
+        let filler = "lorem ipsum ".repeat(90_000);
+        let text = hooks::text_message(
+            &format!("wamid.{marker}"),
+            "4915100000",
+            &format!("{marker} stays {filler}"),
+        );
+        let status = hooks::deliver(to, hooks::body_of(&[text]).as_bytes()).unwrap();
+        if status == 200 {
+            self.acknowledged.insert(marker);
+        }
+        status
+    }
+
     fn deliver_well(&mut self, to: SocketAddr, count: u32) {
         for _ in 0..count {
             assert_eq!(self.deliver(to), 200, "{}", self.log());
@@ -196,8 +213,32 @@ fn when_a_sync_of_the_ledger_fails_nothing_after_it_is_acknowledged_though_the_k
         assert!(detail.contains("Input/output error"), "{detail}");
         assert_eq!(fault.place.on(&["search", "marker1x"]).code, 74);
         serving.kill();
+        if nth % 2 == 0 {
+            // Opens, finds in the kernel's memory what the disk does not hold, and signs a checkpoint over it.
+            fault.place.on(&["user", "list"]).done();
+        }
         fault.recovers();
     }
+}
+
+#[test]
+fn an_error_told_to_the_thread_that_fills_the_file_ahead_is_not_lost_on_the_one_that_acknowledges() {
+    let mut fault = Fault::on("ledger/segments/");
+    let mut environment = fault.disk.environment();
+    environment.push(("DISK_BREAKS".to_owned(), "ledger/segments/".to_owned()));
+    environment.push(("DISK_THREAD".to_owned(), "prepare".to_owned()));
+    fault.place.set_environment(environment);
+    // Segments of the usual size: smaller ones are filled whole before anything is written.
+    let serving = fault.place.serve();
+    assert_eq!(fault.deliver_large(serving.address), 200);
+    fault.disk.set(Switch::BreakSyncs, 1);
+    let refused = (0..40).find(|_| fault.deliver_large(serving.address) != 200);
+    assert!(refused.is_some(), "an error was told, and nobody heard it");
+    assert_eq!(fault.disk.get(Switch::Broken), 1);
+    assert_eq!(fault.deliver(serving.address), 503);
+    fault.wait_for("the ledger takes entries", false);
+    serving.kill();
+    fault.recovers();
 }
 
 #[test]

@@ -9,6 +9,7 @@
  * DISK_JOURNAL  where records go
  * DISK_CONTROL  a small file shared with the test: see `struct control`
  * DISK_BREAKS   only paths that hold this text are broken
+ * DISK_THREAD   only syncs of the thread of this name are broken, and others wait a moment for them
  * DISK_REAL     call the real fsync too
  */
 #define _GNU_SOURCE
@@ -23,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -48,7 +50,7 @@ struct record {
     uint32_t unused;
 };
 
-static const char *root, *breaks;
+static const char *root, *breaks, *thread;
 static size_t root_length;
 static int journal = -1, real_syncs;
 static struct control no_control = {.room = -1}, *control = &no_control;
@@ -74,6 +76,7 @@ __attribute__((constructor)) static void begin(void) {
     const char *path = getenv("DISK_JOURNAL");
     root = getenv("DISK_ROOT");
     breaks = getenv("DISK_BREAKS");
+    thread = getenv("DISK_THREAD");
     real_syncs = getenv("DISK_REAL") != NULL;
     if (!path || !root) return;
     root_length = strlen(root);
@@ -347,13 +350,21 @@ static int synced(int fd, long call) {
     char path[PATH_MAX];
     struct stat about;
     if (!of(fd, path, &about)) return syscall(call, fd);
+    int concerned = !breaks || strstr(path, breaks);
+    if (concerned && thread) {
+        char name[16] = "";
+        prctl(PR_GET_NAME, name);
+        concerned = strcmp(name, thread) == 0;
+        /* So that the error comes between what another thread wrote and its sync. */
+        for (int n = 0; !concerned && n < 300 && *(volatile int64_t *)&control->break_syncs > 0; n++) usleep(1000);
+    }
     take();
     int done = 0;
     control->syncs++;
     if (fd >= 65536) abort();
     if (failed[fd]) control->again++;
     unsigned *errors = errors_of(about.st_ino);
-    if (control->break_syncs > 0 && (!breaks || strstr(path, breaks)) && --control->break_syncs == 0) {
+    if (control->break_syncs > 0 && concerned && --control->break_syncs == 0) {
         /* What could not be written counts as clean from then on, and is lost. */
         control->broken++;
         ++*errors;
