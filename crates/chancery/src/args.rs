@@ -68,9 +68,16 @@ pub enum Command {
     /// Run: take webhooks, answer the console and the other commands, until stopped.
     #[command(after_help = "Example: chancery serve --data ./archive --listen 127.0.0.1:8080")]
     Serve(crate::serve::ServeArgs),
-    /// The process that faces the network, started by `serve`.
-    #[command(hide = true)]
-    Intake(crate::serve::IntakeArgs),
+    /// On a host of its own: take webhooks, seal them, and hold them out to the vault, which comes for them.
+    #[command(
+        after_help = "Example: chancery intake --listen 0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem \\\n         \
+                            --vault-listen 10.0.0.5:7443 --vault-pin sha256:… --identity intake.key\n\n\
+                            docs/guide/dmz.md says how the two are set up."
+    )]
+    Intake(crate::dmz::IntakeArgs),
+    /// Make the key by which an intake host and a vault know each other, and print its pin.
+    #[command(after_help = "Example: chancery identity /etc/chancery/intake.key")]
+    Identity(crate::dmz::IdentityArgs),
     /// Look at everything that may need attention; exit 1 if something does.
     #[command(after_help = "Example: chancery doctor --data ./archive || mail -s attention ops@example.com")]
     Doctor,

@@ -11,7 +11,9 @@ use crate::failure::{DOES_NOT_HOLD, DONE, Failure};
 use crate::operation::{Chosen, Export, Import, Interim, Operation};
 use crate::print::{self, Words};
 use crate::progress::Bar;
-use crate::{connection, demo, files, governing, init, owner, parse, perform, serve, tables, user, verify};
+use crate::{
+    connection, demo, dmz, files, governing, init, owner, parse, perform, serve, tables, user, verify,
+};
 
 /// Does what was typed; answers the exit code.
 ///
@@ -23,7 +25,8 @@ pub fn dispatch(args: Arguments) -> Result<u8, Failure> {
         Command::Demo(args) => demo::demo(global, &args),
         Command::Init(args) => init::init(global, &args),
         Command::Serve(args) => serve::serve(global, &args),
-        Command::Intake(args) => serve::intake(global, &args),
+        Command::Intake(args) => dmz::intake(global, &args),
+        Command::Identity(args) => dmz::identity(global, &args),
         Command::Doctor => checks(global, Operation::Doctor),
         Command::Status => simple(global, Operation::Status, tables::status),
         Command::Connection(command) => match command {

@@ -200,7 +200,7 @@ impl From<VaultError> for Failure {
             VaultError::Refused(refusal) => (refusal_code(refusal), ""),
             VaultError::NotSignedIn => (NOT_PERMITTED, "; `chancery user list` names the users"),
             VaultError::Exists(_) => (CANNOT_WRITE, ""),
-            VaultError::Seal(_) | VaultError::Bundle(_) => (IO, ""),
+            VaultError::Seal(_) | VaultError::Bundle(_) | VaultError::NotFollowed(_) => (IO, ""),
         };
         Failure::new(code, format!("{}{advice}", chain(&error)))
     }

@@ -9,11 +9,13 @@
 
 use std::process::ExitCode;
 
+mod account;
 mod args;
 mod certificate;
 mod commands;
 mod connection;
 mod demo;
+mod dmz;
 mod drill;
 mod failure;
 mod files;

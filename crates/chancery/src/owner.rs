@@ -49,6 +49,8 @@ pub fn run(global: &Global, operation: Operation, emit: &mut Emit<'_>) -> Result
 pub fn open(data: &Path, secret: &Secret) -> Result<Vault, VaultError> {
     let mut options = VaultOptions::with_clock(Arc::new(now));
     drill::prepare(&mut options);
+    // Keys are about to be in memory. A kernel that refuses this has other troubles.
+    drop(server::confine::guard_memory(drill::observable()));
     Vault::open(data, &secret.unlock(), options)
 }
 

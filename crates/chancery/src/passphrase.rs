@@ -97,6 +97,7 @@ pub fn choose(global: &Global) -> Result<Secret, Failure> {
 fn make_key_file(path: &Path) -> Result<(), Failure> {
     let key = seal::Key::random().map_err(|error| Failure::from(server::vault::VaultError::from(error)))?;
     store::folder::write_file(path, key.reveal())?;
+    store::folder::sync_name(path)?;
     warn(&format!(
         "made the key file {}; keep it apart from the data folder, and keep a copy",
         path.display()
@@ -148,7 +149,11 @@ pub fn line_of(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     Ok(bytes)
 }
 
-fn secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+/// The bytes of a file that holds a secret.
+///
+/// # Errors
+/// It cannot be read, or is too long.
+pub fn secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let failed = |error: std::io::Error| Failure::io("reading", path, &error);
     let file = std::fs::File::open(path).map_err(failed)?;
     let about = file.metadata().map_err(failed)?;

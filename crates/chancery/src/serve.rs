@@ -1,8 +1,6 @@
 //! `serve`: has the data folder, and answers until it is stopped.
 
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,16 +8,18 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use model::entry::ActCode;
 use serde_json::json;
+use server::confine;
 use server::vault::Vault;
 use server::vault::host::VaultHost;
 use server::{IntakeStart, Limits, Running, ServeOptions, TlsFiles};
 use tokio::sync::watch;
 
 use crate::args::Global;
+use crate::dmz::{self, PullFrom};
 use crate::failure::{DONE, Failure, IO, MISSING};
 use crate::print::{self, Words};
 use crate::socket::Listener;
-use crate::{files, owner, passphrase};
+use crate::{account, drill, files, owner, passphrase};
 
 /// How often it is looked whether the intake must be told something: a new connection works after this long.
 const UPKEEP_EVERY: Duration = Duration::from_millis(500);
@@ -39,6 +39,16 @@ pub struct ServeArgs {
     /// Its private key (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
+    /// User of this machine as whom the process runs that faces the network, when `serve` runs as root. Without it:
+    /// chancery-intake, if there is such a user.
+    #[arg(long, value_name = "NAME")]
+    pub intake_user: Option<String>,
+    /// An intake on a host of its own, and its pin; again for several. None is then started here.
+    #[arg(long = "pull", value_name = "HOST:PORT=PIN", requires = "identity", conflicts_with_all = ["intake_listen", "intake_user"])]
+    pub pulls: Vec<PullFrom>,
+    /// The key by which those intakes know this vault: made by `chancery identity`.
+    #[arg(long, value_name = "FILE", requires = "pulls")]
+    pub identity: Option<PathBuf>,
     /// Which parts run here.
     #[arg(long, value_enum, default_value = "all", value_name = "ROLE")]
     pub role: ServeRole,
@@ -53,30 +63,18 @@ pub enum ServeRole {
     Vault,
 }
 
-/// Arguments of `intake`.
-#[derive(Args)]
-pub struct IntakeArgs {}
-
-/// The process that faces the network. `serve` starts it, with a socket as its standard input.
-///
-/// # Errors
-/// Standard input is no such socket.
-pub fn intake(_global: &Global, _args: &IntakeArgs) -> Result<u8, Failure> {
-    let control = std::io::stdin()
-        .as_fd()
-        .try_clone_to_owned()
-        .map(UnixStream::from);
-    let failed = |error: std::io::Error| Failure::new(MISSING, format!("the intake: {error}"));
-    server::intake::run(control.map_err(failed)?).map_err(failed)?;
-    Ok(DONE)
-}
-
 /// Opens the vault, listens, answers commands, and ends on SIGINT or SIGTERM.
 ///
 /// # Errors
 /// The vault does not open, or an address or the socket cannot be had.
 pub fn serve(global: &Global, args: &ServeArgs) -> Result<u8, Failure> {
     logging();
+    if args.role == ServeRole::Vault && !args.pulls.is_empty() {
+        return Err(Failure::usage(
+            "--pull needs a vault that listens: leave --role away",
+        ));
+    }
+    confine::want_descriptors();
     let data = files::existing_data_folder(global)?;
     let secret = passphrase::ask(global)?;
     let vault = Arc::new(owner::open_patiently(&data, &secret)?);
@@ -133,17 +131,20 @@ async fn listen(
     vault: &Arc<Vault>,
     mut stopping: watch::Receiver<bool>,
 ) -> Result<Running, Failure> {
-    let program =
-        std::env::current_exe().map_err(|error| Failure::new(IO, format!("finding myself: {error}")))?;
+    let mut arguments = vec!["intake".to_owned()];
+    arguments.extend(drill::observable().then(|| "--observable".to_owned()));
     let tls = args.tls_cert.clone().zip(args.tls_key.clone());
     let options = ServeOptions {
         listen: args.listen,
         intake_listen: args.intake_listen,
         tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),
         intake: IntakeStart::Process {
-            program,
-            arguments: vec!["intake".to_owned()],
+            // Not by its name: the user of the intake may not reach it, and after an upgrade another build stands there.
+            program: PathBuf::from("/proc/self/exe"),
+            arguments,
+            user: account::intake_user(args.intake_user.as_deref())?,
         },
+        pulls: dmz::pulls(args)?,
         limits: Limits::default(),
     };
     let host = Arc::new(VaultHost::new(vault.clone()));
@@ -202,7 +203,7 @@ fn announce(global: &Global, data: &Path, running: Option<&Running>) -> Result<(
 }
 
 /// Log lines go to standard error, one each, without content.
-fn logging() {
+pub fn logging() {
     let lines = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_target(false)
@@ -211,7 +212,7 @@ fn logging() {
 }
 
 /// Ends when the process is told to stop.
-fn stopped() -> Result<impl Future<Output = ()>, Failure> {
+pub fn stopped() -> Result<impl Future<Output = ()>, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let failed = |error: std::io::Error| Failure::new(IO, format!("listening for signals: {error}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;

@@ -26,6 +26,7 @@ use model::{Position, Timestamp, ZoneId};
 use seal::Key;
 use seal::envelope::{EpochPrivate, EpochPublic};
 use seal::suite::{EcdhPrivate, SigningKey, hex};
+use server::confine::Confinement;
 use server::host::{Answer, Followers};
 use server::{Host, IntakeConfiguration, IntakeConnection, IntakeStart, Limits, ServeOptions, Status};
 use store::ledger::{Draft, Ledger, LedgerOptions};
@@ -232,7 +233,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.first().is_some_and(|first| first == "intake") {
         let control = std::io::stdin().as_fd().try_clone_to_owned().unwrap();
-        return server::intake::run(UnixStream::from(control)).unwrap();
+        return server::intake::run(UnixStream::from(control), &Confinement::default()).unwrap();
     }
     let number = |place: usize| arguments.get(place).map(|text| text.parse::<u64>().unwrap());
     let seconds = number(0).unwrap_or(5);
@@ -251,7 +252,9 @@ fn main() {
         intake: IntakeStart::Process {
             program: std::env::current_exe().unwrap(),
             arguments: vec!["intake".to_owned()],
+            user: None,
         },
+        pulls: Vec::new(),
         limits: Limits::default(),
     };
     let host = LoadHost::new(&folder.path().join("whole"));

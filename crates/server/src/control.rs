@@ -1,8 +1,9 @@
-//! What vault and intake say to each other over their Unix socket.
+//! What vault and intake say to each other, over a Unix socket or, between two hosts, over TLS.
 //!
-//! *Shape.* First one byte with the descriptor of a second socket, the *door*, over which connections are handed
-//! ([`crate::descriptors`]). Then frames in both directions: four bytes of length, one byte that says what it is, the
-//! fields in the canonical form of [`model::bytes`]. Both ends are of one build, so there is no version.
+//! *Shape.* On one machine first one byte with the descriptor of a second socket, the *door*, over which connections are
+//! handed ([`crate::descriptors`]). Then frames in both directions: four bytes of length, one byte that says what it is,
+//! the fields in the canonical form of [`model::bytes`]. On one machine both ends are of one build; between two hosts
+//! [`crate::identity`] agrees on the version before a frame is sent.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -16,6 +17,7 @@ use seal::envelope::EpochPublic;
 use store::ledger::Draft;
 use zeroize::Zeroizing;
 
+use crate::confine::{Confined, Extent};
 use crate::host::{IntakeConfiguration, IntakeConnection};
 use crate::limits::Limits;
 
@@ -32,6 +34,8 @@ pub(crate) enum ToIntake {
     Refused { request: u64 },
     /// Take nothing new, finish what was begun, end.
     Finish,
+    /// Nothing; sent so that the other side knows that we are there.
+    Alive,
 }
 
 /// From the intake.
@@ -45,6 +49,8 @@ pub(crate) enum ToVault {
     Refusals(Vec<(String, String, u64)>),
     /// How much the intake holds.
     Load(Load),
+    /// What the intake gave up before it began.
+    Confined(Confined),
 }
 
 /// How much the intake holds.
@@ -61,6 +67,8 @@ const FINISH: u8 = 4;
 const CAPTURE: u8 = 5;
 const REFUSALS: u8 = 6;
 const LOAD: u8 = 7;
+const CONFINED: u8 = 8;
+const ALIVE: u8 = 9;
 
 /// A frame ready to be written: its length stands before it.
 fn framed(kind: u8, capacity: usize, fill: impl FnOnce(&mut Writer)) -> Vec<u8> {
@@ -110,6 +118,7 @@ impl ToIntake {
                 out.u64(*request);
             }),
             ToIntake::Finish => framed(FINISH, 32, |_| {}),
+            ToIntake::Alive => framed(ALIVE, 32, |_| {}),
         }
     }
 
@@ -129,6 +138,7 @@ impl ToIntake {
                 request: input.u64()?,
             },
             FINISH => ToIntake::Finish,
+            ALIVE => ToIntake::Alive,
             _ => return Err(Malformed::Value("kind of frame")),
         };
         input.end()?;
@@ -172,6 +182,21 @@ impl ToVault {
         })
     }
 
+    /// The frame.
+    pub(crate) fn confined(confined: &Confined) -> Vec<u8> {
+        framed(CONFINED, 32, |out| {
+            out.u32(confined.user)
+                .u8(u8::from(confined.no_new_privileges))
+                .u8(u8::from(confined.no_dumps))
+                .u8(match confined.landlock {
+                    Extent::None => 0,
+                    Extent::Part => 1,
+                    Extent::Full => 2,
+                })
+                .u8(u8::from(confined.system_calls));
+        })
+    }
+
     /// Reads a frame, without the length.
     pub(crate) fn decode(frame: &[u8]) -> Result<Self, Malformed> {
         let mut input = Reader::new(frame, "frame to the vault");
@@ -191,6 +216,18 @@ impl ToVault {
             LOAD => ToVault::Load(Load {
                 connections: input.u64()?,
                 bytes: input.u64()?,
+            }),
+            CONFINED => ToVault::Confined(Confined {
+                user: input.u32()?,
+                no_new_privileges: input.u8()? == 1,
+                no_dumps: input.u8()? == 1,
+                landlock: match input.u8()? {
+                    0 => Extent::None,
+                    1 => Extent::Part,
+                    2 => Extent::Full,
+                    _ => return Err(Malformed::Value("extent")),
+                },
+                system_calls: input.u8()? == 1,
             }),
             _ => return Err(Malformed::Value("kind of frame")),
         };

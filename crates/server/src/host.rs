@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use store::StoreError;
 use store::ledger::Draft;
 
+use crate::confine::Confined;
+
 /// Called once with the position of the first entry, when all are durable.
 pub type Answer = Box<dyn FnOnce(Result<Position, StoreError>) + Send>;
 
@@ -29,6 +31,11 @@ pub trait Host: Send + Sync + 'static {
 
     /// `count` requests were refused. `connection` is empty when the request named none that exists.
     fn refused(&self, connection: &str, reason: &str, count: u64);
+
+    /// What the intake named `intake` gave up; nothing once it is gone.
+    fn confined(&self, intake: &str, confined: Option<Confined>) {
+        let _ = (intake, confined);
+    }
 
     /// What the status page shows. Quick: called for each view.
     fn status(&self) -> Status;

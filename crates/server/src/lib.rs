@@ -9,10 +9,12 @@
 //! To add a page or an API call: a route in [`public`], its entry in `public/openapi.json`, its words in both
 //! languages. To add a follower: one file in [`vault`], one call in `vault::follow`, its lag in `Status`.
 
+pub mod confine;
 mod control;
 mod descriptors;
 pub mod fetch;
 pub mod host;
+pub mod identity;
 pub mod intake;
 pub mod limits;
 pub mod listen;
@@ -22,4 +24,4 @@ pub mod wecom;
 
 pub use host::{Host, IntakeConfiguration, IntakeConnection, Status};
 pub use limits::Limits;
-pub use listen::{IntakeStart, Running, ServeError, ServeOptions, TlsFiles, serve};
+pub use listen::{IntakeStart, Pull, Running, ServeError, ServeOptions, TlsFiles, serve};

@@ -66,6 +66,20 @@ impl StoreError {
         }
     }
 
+    /// What failed, and why, in one line.
+    pub fn with_cause(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(cause) => format!("{self}: {cause}"),
+            None => self.to_string(),
+        }
+    }
+
+    /// Whether it may be over when it is tried again in this process: a full or failing disk, a file that is in use.
+    /// What was altered stays so, and a ledger or key store that stopped goes on only after a restart.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, StoreError::Io { .. } | StoreError::Catalogue(_))
+    }
+
     /// Whether the disk is full.
     pub fn is_full(&self) -> bool {
         matches!(self, StoreError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull)
@@ -82,17 +96,36 @@ pub fn sync_folder(path: &Path) -> Result<(), StoreError> {
         .map_err(StoreError::io("syncing", path))
 }
 
-/// Creates a folder and its parents, readable by the owner only.
+/// Creates a folder and its parents, readable by the owner only, and makes the names of those that were missing durable.
 ///
 /// # Errors
 /// [`StoreError::Io`].
 pub fn create_folder(path: &Path) -> Result<(), StoreError> {
     use std::os::unix::fs::DirBuilderExt;
+    let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .map_err(StoreError::io("creating", path))
+        .map_err(StoreError::io("creating", path))?;
+    // The uppermost first: a name in a folder that is lost is no name.
+    missing
+        .into_iter()
+        .rev()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .try_for_each(sync_name)
+}
+
+/// Makes the name of a file or folder durable: syncs the folder in which it stands.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn sync_name(path: &Path) -> Result<(), StoreError> {
+    match path.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => sync_folder(Path::new(".")),
+        Some(folder) => sync_folder(folder),
+        None => Ok(()),
+    }
 }
 
 /// Opens a file for writing, readable by the owner only; creates it.
@@ -131,7 +164,7 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let beside = path.with_extension("new");
     write_file(&beside, bytes)?;
     std::fs::rename(&beside, path).map_err(StoreError::io("renaming", &beside))?;
-    path.parent().map_or(Ok(()), sync_folder)
+    sync_name(path)
 }
 
 /// Reads a whole file, at most `limit` bytes.

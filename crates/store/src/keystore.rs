@@ -43,7 +43,7 @@ impl KeyStore {
     ) -> Result<KeyStore, StoreError> {
         let (ring, bytes) = Keyring::create(zone, unlock, cost)?;
         folder::write_file(path, &bytes)?;
-        path.parent().map_or(Ok(()), folder::sync_folder)?;
+        folder::sync_name(path)?;
         let file = folder::create_file(path, false)?;
         let length = bytes.len() as u64;
         Ok(KeyStore {
@@ -66,10 +66,13 @@ impl KeyStore {
         let file = folder::create_file(path, false)?;
         let length = opened.covered_bytes as u64;
         if opened.covered_bytes < bytes.len() {
-            file.set_len(length)
-                .and_then(|()| file.sync_all())
-                .map_err(StoreError::io("cutting", path))?;
+            file.set_len(length).map_err(StoreError::io("cutting", path))?;
         }
+        // A process that died between writing and syncing, or whose sync failed, left records that read well and are not
+        // on the disk; and the kernel may hold them for written.
+        file.write_all_at(bytes.get(..opened.covered_bytes).unwrap_or(&[]), 0)
+            .and_then(|()| file.sync_all())
+            .map_err(StoreError::io("syncing", path))?;
         let store = KeyStore {
             path: path.to_owned(),
             copy,
@@ -104,6 +107,11 @@ impl KeyStore {
     /// Whether a second copy is kept.
     pub fn has_copy(&self) -> bool {
         self.copy.is_some()
+    }
+
+    /// Whether a write failed: nothing is written any more until it is opened anew.
+    pub fn has_failed(&self) -> bool {
+        self.failed
     }
 
     /// Appends records and makes them durable here and in the second copy.
@@ -210,7 +218,6 @@ impl KeyStore {
         overwrite(&std::mem::replace(&mut self.file, file), &self.path);
         failpoint::hit("keystore-replaced");
         self.length = bytes.len() as u64;
-        self.failed = false;
         let old_copy = self
             .copy
             .as_ref()
@@ -219,6 +226,8 @@ impl KeyStore {
         if let (Some(old), Some(copy)) = (old_copy, &self.copy) {
             overwrite(&old, copy);
         }
+        // Not before the second copy is written too: until then it still holds what was destroyed.
+        self.failed = false;
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -15,6 +15,7 @@ use server::vault::state::verify_store;
 use server::vault::{Vault, VaultOptions};
 use store::failpoint;
 
+use crate::disk::Disk;
 use crate::hooks;
 use crate::run::{PASSPHRASE, Place, Serving};
 use crate::vaults;
@@ -36,21 +37,26 @@ const SMALL: (usize, usize) = (20, 40);
 /// More than is made durable in one step.
 const LARGE: (usize, usize) = (90, 60_000);
 
-fn long() -> bool {
+pub fn long() -> bool {
     std::env::var_os("CHANCERY_TEST_LONG").is_some()
 }
 
 /// Numbers that look random; the seed is printed, so that a failure can be looked at again.
-struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
-    fn thrown() -> Dice {
+    /// Falls on 0 always.
+    pub fn loaded() -> Dice {
+        Dice(0)
+    }
+
+    pub fn thrown() -> Dice {
         let seed = u64::from_be_bytes(seal::suite::random().unwrap()) | 1;
         println!("seed {seed}");
         Dice(seed)
     }
 
-    fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -83,14 +89,20 @@ struct Chat {
     imported: bool,
 }
 
-struct Loop {
+pub struct Loop {
     place: Arc<Place>,
     ward: Ward,
-    acknowledged: BTreeSet<String>,
+    pub acknowledged: BTreeSet<String>,
     chats: Vec<Chat>,
     dice: Dice,
-    reached: BTreeMap<&'static str, u32>,
+    pub reached: BTreeMap<&'static str, u32>,
     resumed: u32,
+    /// The disk, when it is one that loses what was not made durable.
+    disk: Option<Disk>,
+    /// How often the power failed.
+    pub losses: u32,
+    /// The last checkpoint that left the house.
+    outside: Option<String>,
 }
 
 impl Chat {
@@ -154,9 +166,23 @@ impl Ward {
     }
 }
 
+/// Where a checkpoint is handed out to.
+const HANDED_OUT: &str = "outside.txt";
+
 impl Loop {
     fn new() -> Loop {
+        Loop::at(Place::new(), None)
+    }
+
+    /// On a disk that loses what was not made durable.
+    pub fn on_a_forgetful_disk() -> Loop {
         let place = Place::new();
+        let disk = Disk::watch(&place.path("."), &["archive", "copy"]);
+        place.set_environment(disk.environment());
+        Loop::at(place, Some(disk))
+    }
+
+    fn at(place: Place, disk: Option<Disk>) -> Loop {
         // With a second copy, the keys of past epochs are destroyed along the way.
         place
             .run(&["init", "--data", "archive", "--key-copy", "copy"])
@@ -170,6 +196,24 @@ impl Loop {
             dice: Dice::thrown(),
             reached: failpoint::NAMES.iter().map(|name| (*name, 0)).collect(),
             resumed: 0,
+            disk,
+            losses: 0,
+            outside: None,
+        }
+    }
+
+    fn lose_power(&mut self) {
+        if let Some(disk) = &mut self.disk {
+            disk.lose_power(&mut self.dice);
+            self.losses += 1;
+        }
+    }
+
+    /// Now and then a checkpoint leaves the house while the server runs.
+    fn hand_out(&mut self) {
+        let out = ["checkpoint", "--out", HANDED_OUT, "--data", "archive"];
+        if self.disk.is_some() && self.place.bare(&out).code == 0 {
+            self.outside = Some(std::fs::read_to_string(self.place.path(HANDED_OUT)).unwrap());
         }
     }
 
@@ -201,7 +245,16 @@ impl Loop {
         }
     }
 
-    fn cycle(&mut self, number: u64) {
+    pub fn cycle(&mut self, number: u64) {
+        self.live_and_die(number);
+        // A process that dies takes nothing with it; a machine does. By turns, because what the one left half done is
+        // found by the other.
+        if self.dice.below(3) > 0 {
+            self.lose_power();
+        }
+    }
+
+    fn live_and_die(&mut self, number: u64) {
         let end = self.end_of(number);
         let armed = match end {
             End::At(name, count) => format!("{name}:{count}"),
@@ -229,16 +282,24 @@ impl Loop {
             *self.reached.get_mut(name).unwrap() += 1;
             return;
         };
+        if number % 4 == 2 {
+            self.hand_out();
+        }
         self.under_load(serving, end, number % 3 == 1);
     }
 
     fn end_of(&mut self, number: u64) -> End {
+        if number % 10 == 8 {
+            // Long enough for epochs to begin and end.
+            return End::After(Duration::from_millis(2300));
+        }
         if number.is_multiple_of(2) {
             return End::After(Duration::from_millis(10 + self.dice.below(500)));
         }
         let name = failpoint::NAMES[(number / 2) as usize % failpoint::NAMES.len()];
         let most = match name {
-            "segment-rolled" | "segment-footer-written" => 1,
+            "segment-created" | "segment-rolled" | "segment-footer-written" | "segment-cut" => 1,
+            "keystore-replaced" => 1,
             "tiles-written" | "checkpoint-written" => 2,
             "keystore-appended" => 3,
             _ => 40,
@@ -296,8 +357,9 @@ impl Loop {
     }
 
     /// Everything acknowledged is there once; the store holds; a bundle of everything is proved.
-    fn check(&mut self) {
+    pub fn check(&mut self) {
         self.import(None);
+        self.lose_power();
         assert!(self.chats.iter().all(|chat| chat.imported), "{}", self.log());
         let data = self.place.path("archive");
         let vault = open(&data);
@@ -333,8 +395,12 @@ impl Loop {
         );
         let destroyed = vault.keys("test").unwrap()["destroyed"].as_array().unwrap().len();
         drop(vault);
-        let verified = verify_store(&data, Some(&Unlock::Passphrase(PASSPHRASE.as_bytes())), None).unwrap();
+        let unlock = Unlock::Passphrase(PASSPHRASE.as_bytes());
+        let verified = verify_store(&data, Some(&unlock), self.outside.as_deref()).unwrap();
         assert_eq!(verified.findings, []);
+        if let Some(disk) = &mut self.disk {
+            disk.take_as_durable();
+        }
         println!(
             "{} acknowledged, {} messages, {} entries in {} segments, {destroyed} epochs ended",
             self.acknowledged.len(),
@@ -435,17 +501,6 @@ fn an_import_that_dies_at_any_step_is_continued_and_its_messages_are_there_once(
     assert_eq!(place.on(&["verify", "--json"]).json()["holds"], true);
 }
 
-/// The children of a process.
-fn children(id: u32) -> Vec<i32> {
-    let mut found = Vec::new();
-    for task in std::fs::read_dir(format!("/proc/{id}/task")).unwrap() {
-        let listed: PathBuf = task.unwrap().path().join("children");
-        let children = std::fs::read_to_string(listed).unwrap_or_default();
-        found.extend(children.split_whitespace().map(|id| id.parse::<i32>().unwrap()));
-    }
-    found
-}
-
 #[test]
 fn when_only_the_intake_dies_the_server_starts_another_and_goes_on() {
     let place = Place::with_archive();
@@ -456,7 +511,7 @@ fn when_only_the_intake_dies_the_server_starts_another_and_goes_on() {
         hooks::body_of(&[hooks::text_message(&format!("wamid.{n}"), "4915112345", &text)])
     };
     assert_eq!(hooks::deliver(serving.address, body(0).as_bytes()).unwrap(), 200);
-    let [intake] = children(serving.id())[..] else {
+    let [intake] = serving.children()[..] else {
         panic!("one child is expected")
     };
     kill_process(Pid::from_raw(intake).unwrap(), Signal::KILL).unwrap();

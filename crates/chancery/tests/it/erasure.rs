@@ -6,11 +6,11 @@ use store::failpoint;
 use crate::inputs::{CHAT, CHAT_NAME, LONGER};
 use crate::run::Place;
 
-const ANN: [&str; 4] = ["--user", "ann", "--password-file", "ann.txt"];
-const BO: [&str; 4] = ["--user", "bo", "--password-file", "bo.txt"];
+pub const ANN: [&str; 4] = ["--user", "ann", "--password-file", "ann.txt"];
+pub const BO: [&str; 4] = ["--user", "bo", "--password-file", "bo.txt"];
 
 /// With a second copy of the key store, a chat, and two users who may decide.
-fn ward() -> Place {
+pub fn ward() -> Place {
     let place = Place::new();
     place
         .run(&["init", "--data", "archive", "--key-copy", "copy"])
@@ -32,7 +32,7 @@ fn ward() -> Place {
     place
 }
 
-fn with<'a>(arguments: &[&'a str], who: &[&'a str]) -> Vec<&'a str> {
+pub fn with<'a>(arguments: &[&'a str], who: &[&'a str]) -> Vec<&'a str> {
     [arguments, who].concat()
 }
 
@@ -47,7 +47,7 @@ const DESTROY: [&str; 8] = [
     "GDPR art. 17",
 ];
 
-fn request(place: &Place) -> String {
+pub fn request(place: &Place) -> String {
     let mut arguments = with(&DESTROY, &ANN);
     arguments.push("--json");
     place.on(&arguments).json()["request"].to_string()

@@ -1,11 +1,18 @@
 //! The program as people use it, and the pages generated from it.
 #![cfg(test)]
 
+mod canary;
 mod cli;
+mod clock;
+mod confined;
 mod connections;
 mod crash;
+mod deploy;
+mod disk;
+mod dmz;
 mod doors;
 mod erasure;
+mod faults;
 mod flips;
 mod forward;
 mod generated;
@@ -15,7 +22,9 @@ mod hooks;
 mod inputs;
 mod kefu;
 mod media;
+mod memory;
 mod peers;
+mod power;
 mod run;
 mod shuffle;
 mod vaults;

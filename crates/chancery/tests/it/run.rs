@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Mutex;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -13,6 +14,8 @@ pub const PASSPHRASE: &str = "a passphrase of the tests";
 /// A folder with a data folder `archive` and whatever a test puts there.
 pub struct Place {
     folder: TempDir,
+    /// What the environment of each run has besides.
+    environment: Mutex<Vec<(String, String)>>,
 }
 
 /// What a run of the program ended with.
@@ -27,6 +30,7 @@ impl Place {
     pub fn new() -> Place {
         let place = Place {
             folder: tempfile::tempdir().unwrap(),
+            environment: Mutex::default(),
         };
         place.secret("pass.txt", &format!("{PASSPHRASE}\n"));
         place
@@ -37,6 +41,11 @@ impl Place {
         let place = Place::new();
         place.run(&["init", "--data", "archive"]).done();
         place
+    }
+
+    /// From here on each run has this in its environment.
+    pub fn set_environment(&self, environment: Vec<(String, String)>) {
+        *self.environment.lock().unwrap() = environment;
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -64,6 +73,7 @@ impl Place {
             .current_dir(self.folder.path())
             .env_clear()
             .env("HOME", self.folder.path())
+            .envs(self.environment.lock().unwrap().iter().cloned())
             .stdin(Stdio::null());
         command
     }
@@ -99,11 +109,20 @@ impl Place {
 
     /// Starts `serve`, and answers once it serves.
     pub fn serve(&self) -> Serving {
-        self.try_serve(&[]).expect("it says that it serves")
+        self.serve_with(&[])
+    }
+
+    /// Starts `serve` with more arguments, and answers once it serves.
+    pub fn serve_with(&self, arguments: &[&str]) -> Serving {
+        self.start_serve(arguments, &[]).expect("it says that it serves")
     }
 
     /// Starts `serve` with this environment; none when it ended before it served. What it logs is added to `serve.err`.
     pub fn try_serve(&self, environment: &[(&str, &str)]) -> Option<Serving> {
+        self.start_serve(&[], environment)
+    }
+
+    fn start_serve(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Option<Serving> {
         let mut command = self.command(&[
             "serve",
             "--data",
@@ -118,6 +137,7 @@ impl Place {
             .open(self.path("serve.err"));
         let mut child = command
             .args(["--listen", "127.0.0.1:0"])
+            .args(arguments)
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(log.unwrap())
@@ -189,6 +209,11 @@ impl Ran {
         assert_eq!(self.err.lines().count(), 1, "{}", self.err);
     }
 
+    /// It ended with this code.
+    pub fn failed_with(self, code: i32) {
+        assert_eq!(self.code, code, "{}{}", self.out, self.err);
+    }
+
     /// Its output is one JSON object, and nothing else was said.
     pub fn json(&self) -> Value {
         let value: Value =
@@ -212,6 +237,17 @@ impl Serving {
     /// Its process.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Processes that it started.
+    pub fn children(&self) -> Vec<i32> {
+        let mut found = Vec::new();
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.id())).unwrap() {
+            let listed = task.unwrap().path().join("children");
+            let children = std::fs::read_to_string(listed).unwrap_or_default();
+            found.extend(children.split_whitespace().map(|id| id.parse::<i32>().unwrap()));
+        }
+        found
     }
 
     /// Asks it to stop; its exit code.

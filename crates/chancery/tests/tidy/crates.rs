@@ -60,6 +60,13 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
         "foreign code is loaded in a process of its own",
     ),
     ("md-5", &["connect"], "only for what a vendor declares so"),
+    ("landlock", &["server"], "a process confines itself in one place"),
+    (
+        "seccompiler",
+        &["server"],
+        "a process confines itself in one place",
+    ),
+    ("nix", &["chancery"], "users by name are configuration"),
     ("rand", &[], "randomness comes from the cryptographic provider"),
     (
         "clap",

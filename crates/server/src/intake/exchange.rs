@@ -81,7 +81,10 @@ where
 {
     let head_deadline = deadline.min(Instant::now() + intake.limits.head_timeout);
     let plan = wire.read_head(head_deadline).await?;
-    let current = intake.current();
+    let Some(current) = intake.current() else {
+        intake.link.refused("", "no-vault");
+        return Ok(Answer::plain(503));
+    };
     let account = match account(&current, wire.head()) {
         Ok(account) => account,
         Err((status, reason)) => {

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
+use crate::confine::Confined;
 use crate::control::{CONFIGURATION_BYTES, Load, ToIntake, ToVault, frame_length};
 
 /// Frames joined into one write at most.
@@ -27,11 +27,19 @@ pub(super) enum Verdict {
 
 /// Shared by all conversations.
 pub(super) struct Link {
-    /// Unbounded, because every frame in it belongs to a request that was let in, and those are bounded.
-    frames: mpsc::UnboundedSender<Vec<u8>>,
+    vault: Mutex<Attached>,
     waiting: Mutex<HashMap<u64, oneshot::Sender<Verdict>>>,
     next: AtomicU64,
     refused: Mutex<BTreeMap<(String, &'static str), u64>>,
+}
+
+/// The vault that is connected, if one is.
+#[derive(Default)]
+struct Attached {
+    /// Counts vaults that were connected.
+    turn: u64,
+    /// Unbounded, because every frame in it belongs to a request that was let in, and those are bounded.
+    frames: Option<mpsc::UnboundedSender<Vec<u8>>>,
 }
 
 /// A capture on its way; forgotten when dropped.
@@ -46,23 +54,60 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Link {
-    pub(super) fn new() -> (Link, mpsc::UnboundedReceiver<Vec<u8>>) {
-        let (frames, receiver) = mpsc::unbounded_channel();
-        let link = Link {
-            frames,
+    pub(super) fn new() -> Link {
+        Link {
+            vault: Mutex::default(),
             waiting: Mutex::default(),
             next: AtomicU64::new(1),
             refused: Mutex::default(),
-        };
-        (link, receiver)
+        }
     }
 
-    /// Sends a capture; `frame` makes its frame from the number of the request.
+    /// A vault is there; what is for it comes out of the receiver. Takes the place of the one before.
+    pub(super) fn attach(&self) -> (u64, mpsc::UnboundedReceiver<Vec<u8>>) {
+        let (frames, receiver) = mpsc::unbounded_channel();
+        let mut vault = locked(&self.vault);
+        vault.turn += 1;
+        vault.frames = Some(frames);
+        // What the one before was asked it will not answer.
+        locked(&self.waiting).clear();
+        (vault.turn, receiver)
+    }
+
+    /// That vault is gone. Whoever waits for it waits no longer. False when another has taken its place.
+    pub(super) fn detach(&self, turn: u64) -> bool {
+        let mut vault = locked(&self.vault);
+        if vault.turn != turn {
+            return false;
+        }
+        vault.frames = None;
+        locked(&self.waiting).clear();
+        true
+    }
+
+    /// Whether that vault is the one that is connected.
+    pub(super) fn has_turn(&self, turn: u64) -> bool {
+        let vault = locked(&self.vault);
+        vault.turn == turn && vault.frames.is_some()
+    }
+
+    fn put(&self, frame: Vec<u8>) {
+        if let Some(frames) = &locked(&self.vault).frames {
+            drop(frames.send(frame));
+        }
+    }
+
+    /// Sends a capture; `frame` makes its frame from the number of the request. Where there is no vault the answer is that
+    /// it was not written.
     pub(super) fn send(&self, frame: impl FnOnce(u64) -> Vec<u8>) -> Pending<'_> {
         let request = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
-        locked(&self.waiting).insert(request, sender);
-        drop(self.frames.send(frame(request)));
+        let frame = frame(request);
+        let vault = locked(&self.vault);
+        if let Some(frames) = &vault.frames {
+            locked(&self.waiting).insert(request, sender);
+            drop(frames.send(frame));
+        }
         Pending {
             link: self,
             request,
@@ -86,13 +131,21 @@ impl Link {
         *refused.entry((connection.to_owned(), reason)).or_default() += 1;
     }
 
+    /// Says what was given up.
+    pub(super) fn tell(&self, confined: &Confined) {
+        self.put(ToVault::confined(confined));
+    }
+
     /// Sends what was counted since the last time, and how much is held.
     pub(super) fn report(&self, load: Load) {
+        if locked(&self.vault).frames.is_none() {
+            return;
+        }
         let counts = std::mem::take(&mut *locked(&self.refused));
         if !counts.is_empty() {
-            drop(self.frames.send(ToVault::refusals(&counts)));
+            self.put(ToVault::refusals(&counts));
         }
-        drop(self.frames.send(ToVault::load(load)));
+        self.put(ToVault::load(load));
     }
 }
 
@@ -110,7 +163,10 @@ impl Drop for Pending<'_> {
 }
 
 /// Writes frames, those that wait together in one call.
-pub(super) async fn write_frames(mut frames: mpsc::UnboundedReceiver<Vec<u8>>, mut to: OwnedWriteHalf) {
+pub(super) async fn write_frames<W: AsyncWrite + Unpin>(
+    mut frames: mpsc::UnboundedReceiver<Vec<u8>>,
+    mut to: W,
+) {
     let mut batch = Vec::new();
     let mut bytes = Vec::new();
     while frames.recv_many(&mut batch, FRAMES_A_WRITE).await > 0 {
@@ -123,18 +179,20 @@ pub(super) async fn write_frames(mut frames: mpsc::UnboundedReceiver<Vec<u8>>, m
                 bytes.clear();
             }
         }
-        if to.write_all(&bytes).await.is_err() {
+        if to.write_all(&bytes).await.is_err() || to.flush().await.is_err() {
             return;
         }
         bytes.clear();
     }
+    // Fails when the other side is gone.
+    drop(to.shutdown().await);
 }
 
 /// Reads what the vault says.
-pub(super) struct FromVault(BufReader<OwnedReadHalf>);
+pub(super) struct FromVault<R>(BufReader<R>);
 
-impl FromVault {
-    pub(super) fn new(from: OwnedReadHalf) -> Self {
+impl<R: AsyncRead + Unpin> FromVault<R> {
+    pub(super) fn new(from: R) -> Self {
         FromVault(BufReader::with_capacity(READ_BYTES, from))
     }
 

@@ -4,6 +4,7 @@
 //! data folder, and no environment. Bodies are wiped once sealed. When the vault goes, it ends.
 
 mod exchange;
+pub mod front;
 mod link;
 mod sealing;
 mod wire;
@@ -22,6 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use crate::confine::{self, Confined, Confinement};
 use crate::control::{Load, ToIntake};
 use crate::descriptors::{self, What};
 use crate::host::{IntakeConfiguration, IntakeConnection};
@@ -53,36 +55,56 @@ struct Account {
 struct Intake {
     limits: Limits,
     link: Link,
-    current: RwLock<Arc<Current>>,
+    /// Nothing while no vault has said what is to be taken.
+    current: RwLock<Option<Arc<Current>>>,
     /// One permit a byte.
     room: Semaphore,
     connections: Arc<Semaphore>,
     finishing: watch::Sender<bool>,
 }
 
-/// Runs until the vault ends or says so. `control` is the Unix socket that the vault gave at the start.
+/// Runs confined until the vault ends or says so. `control` is the Unix socket that the vault gave at the start. Must be
+/// called on the only thread of the process.
 ///
 /// # Errors
-/// When the socket does not carry what the vault sends first, or threads cannot be started.
-pub fn run(control: UnixStream) -> io::Result<()> {
+/// When the socket does not carry what the vault sends first, when threads cannot be started, or when it cannot be
+/// confined.
+pub fn run(control: UnixStream, confinement: &Confinement) -> io::Result<()> {
+    let confined = confine::begin(confinement)?;
+    run_as(control, Some(confined))
+}
+
+/// Runs on a thread of another process, where nothing can be given up.
+pub(crate) fn run_unconfined(control: UnixStream) -> io::Result<()> {
+    run_as(control, None)
+}
+
+fn run_as(control: UnixStream, mut confined: Option<Confined>) -> io::Result<()> {
     let Some((What::Door, door)) = descriptors::receive(&control)? else {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             "standard input is not a socket of the vault: this command is started by it, not by people",
         ));
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
-        .thread_name("intake")
-        .enable_all()
-        .build()?;
-    let ended = runtime.block_on(serve(control, UnixStream::from(door)));
+    let runtime = runtime()?;
+    if let Some(confined) = &mut confined {
+        confine::close(confined);
+    }
+    let ended = runtime.block_on(serve(control, UnixStream::from(door), confined));
     // Whatever still runs belongs to connections that outlived their time.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(control: UnixStream, door: UnixStream) -> io::Result<()> {
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .thread_name("intake")
+        .enable_all()
+        .build()
+}
+
+async fn serve(control: UnixStream, door: UnixStream, confined: Option<Confined>) -> io::Result<()> {
     control.set_nonblocking(true)?;
     door.set_nonblocking(true)?;
     let (from, to) = tokio::net::UnixStream::from_std(control)?.into_split();
@@ -92,16 +114,13 @@ async fn serve(control: UnixStream, door: UnixStream) -> io::Result<()> {
         return Err(io::ErrorKind::InvalidData.into());
     };
     let (configuration, limits) = *first;
-    let (link, frames) = Link::new();
+    let intake = Arc::new(Intake::new(limits));
+    intake.set_current(Current::new(configuration));
+    let (_, frames) = intake.link.attach();
     tokio::spawn(link::write_frames(frames, to));
-    let intake = Arc::new(Intake {
-        room: Semaphore::new(limits.in_flight_bytes.min(Semaphore::MAX_PERMITS)),
-        connections: Arc::new(Semaphore::new(limits.intake_connections)),
-        limits,
-        link,
-        current: RwLock::new(Arc::new(Current::new(configuration))),
-        finishing: watch::Sender::new(false),
-    });
+    if let Some(confined) = confined {
+        intake.link.tell(&confined);
+    }
     let door = tokio::spawn(take_connections(intake.clone(), door));
     let report = tokio::spawn(report(intake.clone()));
     tokio::select! {
@@ -113,19 +132,22 @@ async fn serve(control: UnixStream, door: UnixStream) -> io::Result<()> {
     Ok(())
 }
 
-async fn listen_to_vault(intake: &Intake, mut from: FromVault) {
+async fn listen_to_vault<R: AsyncRead + Unpin>(intake: &Intake, mut from: FromVault<R>) {
     while let Some(message) = from.next().await {
-        match message {
-            ToIntake::Accepted { request, .. } => intake.link.answered(request, Verdict::Durable),
-            ToIntake::Refused { request } => intake.link.answered(request, Verdict::NotWritten),
-            ToIntake::Configuration(changed) => {
-                let current = Arc::new(Current::new(changed.0));
-                *intake.current.write().unwrap_or_else(PoisonError::into_inner) = current;
-            }
-            ToIntake::Finish => {
-                intake.finishing.send_replace(true);
-            }
+        hear(intake, message);
+    }
+}
+
+/// Does what the vault says.
+fn hear(intake: &Intake, message: ToIntake) {
+    match message {
+        ToIntake::Accepted { request, .. } => intake.link.answered(request, Verdict::Durable),
+        ToIntake::Refused { request } => intake.link.answered(request, Verdict::NotWritten),
+        ToIntake::Configuration(changed) => intake.set_current(Current::new(changed.0)),
+        ToIntake::Finish => {
+            intake.finishing.send_replace(true);
         }
+        ToIntake::Alive => {}
     }
 }
 
@@ -182,7 +204,22 @@ impl Current {
 }
 
 impl Intake {
-    fn current(&self) -> Arc<Current> {
+    fn new(limits: Limits) -> Intake {
+        Intake {
+            room: Semaphore::new(limits.in_flight_bytes.min(Semaphore::MAX_PERMITS)),
+            connections: Arc::new(Semaphore::new(limits.intake_connections)),
+            limits,
+            link: Link::new(),
+            current: RwLock::default(),
+            finishing: watch::Sender::new(false),
+        }
+    }
+
+    fn set_current(&self, current: Current) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(current));
+    }
+
+    fn current(&self) -> Option<Arc<Current>> {
         self.current
             .read()
             .unwrap_or_else(PoisonError::into_inner)

@@ -8,10 +8,11 @@ use std::io::{self, BufReader, Write};
 use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -24,16 +25,20 @@ use serde::{Deserialize, Serialize};
 use store::ledger::Draft;
 use tokio::sync::watch;
 
+use crate::confine::User;
 use crate::control::{Load, ToIntake, ToVault, read_frame};
 use crate::descriptors::{self, What};
 use crate::host::Host;
 use crate::limits::Limits;
+use crate::listen::pull::{self, Carrying, Pull};
 
 /// Answers that may wait to be written. The intake never has so many requests in flight; one that does not read its
 /// answers loses them, and its senders come again.
 const ANSWERS_WAITING: usize = 16 << 10;
 /// Answers joined into one write: 21 bytes each.
 const BYTES_A_WRITE: usize = 64 << 10;
+/// How often an intake elsewhere hears that we are there, when there is nothing else to say.
+const ALIVE_EVERY: Duration = Duration::from_secs(2);
 /// Bytes read from the intake at once.
 const READ_BYTES: usize = 256 << 10;
 /// Pause before the first new start; doubled each time.
@@ -42,6 +47,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// An intake that lived this long did not die of its start.
 const LIVED: Duration = Duration::from_secs(30);
+
+/// Name of the intake on this machine.
+const LOCAL: &str = "intake";
 
 /// How the intake is started.
 #[derive(Debug, Clone)]
@@ -52,9 +60,13 @@ pub enum IntakeStart {
         program: PathBuf,
         /// What makes it call [`crate::intake::run`].
         arguments: Vec<String>,
+        /// As whom it runs, from its first instruction on. Needs root. Nothing: as we do.
+        user: Option<User>,
     },
     /// As a thread of this process: then nothing keeps it from the keys. For tests.
     Thread,
+    /// Not at all: it runs on another host, and is connected to.
+    Elsewhere(Arc<Pull>),
 }
 
 /// How the intake is doing.
@@ -74,6 +86,7 @@ pub struct IntakeHealth {
 enum Started {
     Process(Child),
     Thread(JoinHandle<()>),
+    Carrying(Carrying, tokio::runtime::Handle),
 }
 
 /// What a capture is checked against.
@@ -97,6 +110,7 @@ pub(crate) struct IntakeLink {
     door: watch::Sender<Option<Arc<tokio::net::UnixStream>>>,
     stopping: Mutex<bool>,
     stopped: Condvar,
+    running: AtomicBool,
     restarts: AtomicU64,
     load: Mutex<Load>,
 }
@@ -130,6 +144,7 @@ impl IntakeLink {
             door: watch::Sender::new(None),
             stopping: Mutex::default(),
             stopped: Condvar::new(),
+            running: AtomicBool::new(false),
             restarts: AtomicU64::new(0),
             load: Mutex::default(),
         })
@@ -144,7 +159,7 @@ impl IntakeLink {
     pub(crate) fn health(&self) -> IntakeHealth {
         let load = *locked(&self.load);
         IntakeHealth {
-            running: self.door.borrow().is_some(),
+            running: self.running.load(Ordering::SeqCst),
             restarts: self.restarts.load(Ordering::Relaxed),
             connections: load.connections,
             bytes_in_flight: load.bytes,
@@ -161,7 +176,19 @@ impl IntakeLink {
     pub(crate) fn finish(&self) {
         *locked(&self.stopping) = true;
         self.stopped.notify_all();
-        self.send(ToIntake::Finish.encode());
+        match self.start {
+            // It goes on for the next vault; what waits for an answer is sent again.
+            IntakeStart::Elsewhere(_) => self.cut(),
+            _ => self.send(ToIntake::Finish.encode()),
+        }
+    }
+
+    /// What it is called in `doctor` and in log lines.
+    fn name(&self) -> String {
+        match &self.start {
+            IntakeStart::Elsewhere(pull) => format!("{LOCAL} at {}", pull.address),
+            _ => LOCAL.to_owned(),
+        }
     }
 
     /// Ends the intake now.
@@ -207,21 +234,28 @@ impl IntakeLink {
 
     /// Runs intakes, one after another, until [`Self::finish`].
     pub(crate) fn run(self: &Arc<Self>, runtime: &tokio::runtime::Handle) {
+        let name = self.name();
+        self.host.confined(&name, None);
         let mut pause = FIRST_PAUSE;
+        let mut said = String::new();
         loop {
             let begun = Instant::now();
             let ended = self.run_once(runtime);
+            self.running.store(false, Ordering::SeqCst);
             self.door.send_replace(None);
             *locked(&self.to_intake) = None;
             *locked(&self.control) = None;
             *locked(&self.load) = Load::default();
+            self.host.confined(&name, None);
             if *locked(&self.stopping) {
                 return;
             }
-            match ended {
-                Ok(()) => tracing::error!("the intake process ended; it is started again"),
-                Err(error) => tracing::error!(%error, "the intake process failed; it is started again"),
+            let why = ended.map_or_else(|error| error.to_string(), |()| "it ended".to_owned());
+            // A host that cannot be reached is tried again every few seconds; one line says so.
+            if said != why || begun.elapsed() >= LIVED {
+                tracing::error!(error = %why, "the {name} is away; it is tried again");
             }
+            said = why;
             self.restarts.fetch_add(1, Ordering::Relaxed);
             pause = if begun.elapsed() >= LIVED {
                 FIRST_PAUSE
@@ -243,39 +277,36 @@ impl IntakeLink {
     /// Starts an intake and hears it until it ends.
     fn run_once(self: &Arc<Self>, runtime: &tokio::runtime::Handle) -> io::Result<()> {
         let (ours, theirs) = UnixStream::pair()?;
-        let started = self.start.start(theirs)?;
+        let started = self.start.start(theirs, runtime)?;
         let heard = self.hear(ours, runtime);
         self.cut();
+        self.running.store(false, Ordering::SeqCst);
         self.door.send_replace(None);
         let ended = started.end();
         heard.and(ended)
     }
 
     fn hear(self: &Arc<Self>, ours: UnixStream, runtime: &tokio::runtime::Handle) -> io::Result<()> {
-        let (door, their_door) = UnixStream::pair()?;
-        descriptors::send(&ours, What::Door, their_door.as_fd())?;
-        drop(their_door);
-        if let Some(listener) = &self.listener {
-            descriptors::send(&door, What::Listener, listener.as_fd())?;
-        }
+        let here = !matches!(self.start, IntakeStart::Elsewhere(_));
+        let door = if here { Some(self.open_door(&ours)?) } else { None };
         let (answers, waiting) = sync_channel(ANSWERS_WAITING);
         let writer = ours.try_clone()?;
         *locked(&self.control) = Some(ours.try_clone()?);
         *locked(&self.to_intake) = Some(answers.clone());
         std::thread::Builder::new()
             .name("to-intake".to_owned())
-            .spawn(move || write_answers(&waiting, writer))?;
+            .spawn(move || write_answers(&waiting, writer, here))?;
         self.send(self.configuration());
         if *locked(&self.stopping) {
             return Ok(());
         }
-        door.set_nonblocking(true)?;
-        let door = {
+        if let Some(door) = door {
             let _entered = runtime.enter();
-            tokio::net::UnixStream::from_std(door)?
-        };
-        self.door.send_replace(Some(Arc::new(door)));
-        tracing::info!("the intake runs");
+            let door = tokio::net::UnixStream::from_std(door)?;
+            self.door.send_replace(Some(Arc::new(door)));
+        }
+        self.running.store(true, Ordering::SeqCst);
+        tracing::info!("the {} runs", self.name());
         let mut from = BufReader::with_capacity(READ_BYTES, ours);
         while let Some(frame) = read_frame(&mut from, self.limits.frame_bytes())? {
             let message =
@@ -285,10 +316,22 @@ impl IntakeLink {
         Ok(())
     }
 
+    /// Gives the intake the socket over which it gets connections, and its own listener.
+    fn open_door(&self, ours: &UnixStream) -> io::Result<UnixStream> {
+        let (door, their_door) = UnixStream::pair()?;
+        descriptors::send(ours, What::Door, their_door.as_fd())?;
+        if let Some(listener) = &self.listener {
+            descriptors::send(&door, What::Listener, listener.as_fd())?;
+        }
+        door.set_nonblocking(true)?;
+        Ok(door)
+    }
+
     fn take(&self, message: ToVault, answers: &SyncSender<Vec<u8>>) {
         match message {
             ToVault::Capture { request, chunks } => self.capture(request, chunks, answers.clone()),
             ToVault::Load(load) => *locked(&self.load) = load,
+            ToVault::Confined(confined) => self.host.confined(&self.name(), Some(confined)),
             ToVault::Refusals(counts) => {
                 for (connection, reason, count) in counts {
                     self.host.refused(&connection, &reason, count);
@@ -383,11 +426,17 @@ fn one_capture(first: &Chunk, other: &Chunk) -> bool {
         && (a.wrapped_key, a.commitment) == (b.wrapped_key, b.commitment)
 }
 
-fn write_answers(waiting: &Receiver<Vec<u8>>, mut to: UnixStream) {
+/// Writes answers until nobody sends any. An intake elsewhere is told now and then that we are there.
+fn write_answers(waiting: &Receiver<Vec<u8>>, mut to: UnixStream, here: bool) {
     let mut bytes = Vec::new();
-    while let Ok(first) = waiting.recv() {
+    loop {
         bytes.clear();
-        bytes.extend_from_slice(&first);
+        match waiting.recv_timeout(ALIVE_EVERY) {
+            Ok(first) => bytes.extend_from_slice(&first),
+            Err(RecvTimeoutError::Timeout) if here => continue,
+            Err(RecvTimeoutError::Timeout) => bytes.extend_from_slice(&ToIntake::Alive.encode()),
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
         while bytes.len() < BYTES_A_WRITE
             && let Ok(next) = waiting.try_recv()
         {
@@ -400,24 +449,39 @@ fn write_answers(waiting: &Receiver<Vec<u8>>, mut to: UnixStream) {
 }
 
 impl IntakeStart {
-    fn start(&self, control: UnixStream) -> io::Result<Started> {
+    fn start(&self, control: UnixStream, runtime: &tokio::runtime::Handle) -> io::Result<Started> {
         match self {
-            IntakeStart::Process { program, arguments } => Command::new(program)
-                .args(arguments)
-                .env_clear()
-                .current_dir("/")
-                .stdin(Stdio::from(OwnedFd::from(control)))
-                .stdout(Stdio::null())
-                .spawn()
-                .map(Started::Process),
+            IntakeStart::Process {
+                program,
+                arguments,
+                user,
+            } => {
+                let mut command = Command::new(program);
+                command
+                    .arg0("chancery-intake")
+                    .args(arguments)
+                    .env_clear()
+                    .current_dir("/")
+                    .stdin(Stdio::from(OwnedFd::from(control)))
+                    .stdout(Stdio::null());
+                if let Some(User { user, group }) = user {
+                    // Takes away all other groups too.
+                    command.gid(*group).uid(*user);
+                }
+                command.spawn().map(Started::Process)
+            }
             IntakeStart::Thread => std::thread::Builder::new()
                 .name("intake".to_owned())
                 .spawn(move || {
-                    if let Err(error) = crate::intake::run(control) {
+                    if let Err(error) = crate::intake::run_unconfined(control) {
                         tracing::error!(%error, "the intake failed");
                     }
                 })
                 .map(Started::Thread),
+            IntakeStart::Elsewhere(pull) => {
+                let carrying = pull::start(pull, control, runtime)?;
+                Ok(Started::Carrying(carrying, runtime.clone()))
+            }
         }
     }
 }
@@ -431,6 +495,10 @@ impl Started {
                 child.kill().ok();
                 child.wait().map(drop)
             }
+            Started::Carrying(carrying, runtime) => match runtime.block_on(carrying) {
+                Ok(ended) => ended,
+                Err(_) => Err(io::Error::other("carrying its bytes panicked")),
+            },
             Started::Thread(thread) => thread.join().map_err(|_| io::Error::other("the intake panicked")),
         }
     }

@@ -2,6 +2,7 @@
 
 mod intake_link;
 mod look;
+mod pull;
 mod tls;
 
 use std::future::Future;
@@ -17,7 +18,7 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite, Interest};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -31,6 +32,8 @@ use crate::public;
 pub(crate) use intake_link::IntakeLink;
 pub use intake_link::{IntakeHealth, IntakeStart};
 use look::Side;
+pub use pull::Pull;
+pub(crate) use tls::acceptor;
 pub use tls::{TlsError, TlsFiles};
 
 /// Connections that may wait for an intake that is being started.
@@ -39,6 +42,9 @@ const HANDED_WAITING: usize = 1024;
 const HEAD_BYTES: usize = 64 << 10;
 /// Pause after the listening socket gave an error, as when descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Who is turned away is listened to for so long, and for so many bytes.
+const AWAY_TIME: Duration = Duration::from_secs(1);
+const AWAY_BYTES: u64 = 1 << 20;
 /// Said when the intake cannot take any more.
 const NO_INTAKE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 2\r\n\
                            Connection: close\r\n\r\n";
@@ -52,8 +58,10 @@ pub struct ServeOptions {
     pub intake_listen: Option<SocketAddr>,
     /// TLS at `listen`.
     pub tls: Option<TlsFiles>,
-    /// How the intake is started.
+    /// How the intake is started, unless there are some elsewhere.
     pub intake: IntakeStart,
+    /// Intakes on other hosts. With any, none is started here, and webhooks are not taken at `listen`.
+    pub pulls: Vec<Pull>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -83,7 +91,7 @@ pub struct Running {
     pub local_addr: SocketAddr,
     /// Where the intake's own listener really listens.
     pub intake_addr: Option<SocketAddr>,
-    link: Arc<IntakeLink>,
+    links: Links,
     ended: JoinHandle<()>,
 }
 
@@ -91,18 +99,18 @@ impl Running {
     /// Asks the host for its configuration again and passes it to the intake: after a connection was added or
     /// changed, and after each change of the epoch. May be called from any thread.
     pub fn refresh(&self) {
-        self.link.refresh();
+        self.links.refresh();
     }
 
     /// What [`Self::refresh`] does, for whoever does not own this.
     pub fn refresher(&self) -> impl Fn() + Send + Sync + 'static {
-        let link = self.link.clone();
-        move || link.refresh()
+        let links = self.links.clone();
+        move || links.refresh()
     }
 
     /// How the intake is doing.
     pub fn intake(&self) -> IntakeHealth {
-        self.link.health()
+        self.links.health()
     }
 
     /// Waits until the server has ended, which it does after `shutdown` is done.
@@ -110,6 +118,33 @@ impl Running {
         if self.ended.await.is_err() {
             tracing::error!("the listener panicked");
         }
+    }
+}
+
+/// All intakes.
+#[derive(Clone)]
+pub(crate) struct Links(Arc<Vec<Arc<IntakeLink>>>);
+
+impl Links {
+    fn refresh(&self) {
+        self.0.iter().for_each(|link| link.refresh());
+    }
+
+    /// How they are doing together; running are they when each is.
+    pub(crate) fn health(&self) -> IntakeHealth {
+        let mut all = IntakeHealth {
+            running: true,
+            restarts: 0,
+            connections: 0,
+            bytes_in_flight: 0,
+        };
+        for one in self.0.iter().map(|link| link.health()) {
+            all.running &= one.running;
+            all.restarts += one.restarts;
+            all.connections += one.connections;
+            all.bytes_in_flight += one.bytes_in_flight;
+        }
+        all
     }
 }
 
@@ -124,6 +159,8 @@ struct Listening {
     limits: Limits,
     router: Router,
     tls: Option<TlsAcceptor>,
+    /// Whether webhooks are taken here.
+    intake_here: bool,
     hand: mpsc::Sender<Handed>,
     /// All connections that the vault holds.
     all: Arc<Semaphore>,
@@ -151,38 +188,64 @@ pub async fn serve(
     let listener = TcpListener::from_std(listener).map_err(listen_error)?;
     let (intake_listener, intake_addr) = intake_listener.unzip();
     let limits = options.limits;
-    let link = IntakeLink::new(host.clone(), limits.clone(), options.intake, intake_listener);
+    let intake_here = options.pulls.is_empty();
+    let elsewhere = options
+        .pulls
+        .into_iter()
+        .map(|pull| IntakeStart::Elsewhere(Arc::new(pull)));
+    let starts = if intake_here {
+        vec![options.intake]
+    } else {
+        elsewhere.collect()
+    };
+    let mut intake_listener = intake_listener;
+    let links: Vec<Arc<IntakeLink>> = starts
+        .into_iter()
+        .map(|start| IntakeLink::new(host.clone(), limits.clone(), start, intake_listener.take()))
+        .collect();
+    let links = Links(Arc::new(links));
     let (hand, handed) = mpsc::channel(HANDED_WAITING);
     let listening = Arc::new(Listening {
-        router: public::router(host, link.clone()),
+        router: public::router(host, links.clone()),
         tls,
+        intake_here,
         hand,
         all: Arc::new(Semaphore::new(all_connections(&limits))),
         own: Semaphore::new(limits.vault_connections),
         stopping: watch::Sender::new(false),
         limits,
     });
-    let door = tokio::spawn(hand_over(handed, link.door()));
-    let supervisor = {
+    let door = links
+        .0
+        .first()
+        .filter(|_| intake_here)
+        .map(|link| tokio::spawn(hand_over(handed, link.door())));
+    let mut supervisors = Vec::new();
+    for link in links.0.iter() {
         let (link, runtime) = (link.clone(), tokio::runtime::Handle::current());
-        std::thread::Builder::new()
+        let supervisor = std::thread::Builder::new()
             .name("from-intake".to_owned())
             .spawn(move || link.run(&runtime))
-            .map_err(ServeError::Thread)?
-    };
+            .map_err(ServeError::Thread)?;
+        supervisors.push(supervisor);
+    }
     let ended = tokio::spawn({
-        let link = link.clone();
+        let links = links.clone();
         async move {
             accept(&listening, listener, shutdown).await;
-            stop_intake(&link, supervisor, listening.limits.stop_timeout).await;
-            door.abort();
+            for (link, supervisor) in links.0.iter().zip(supervisors) {
+                stop_intake(link, supervisor, listening.limits.stop_timeout).await;
+            }
+            if let Some(door) = door {
+                door.abort();
+            }
             stop_connections(&listening).await;
         }
     });
     Ok(Running {
         local_addr,
         intake_addr,
-        link,
+        links,
         ended,
     })
 }
@@ -252,6 +315,7 @@ async fn attend(listening: Arc<Listening>, stream: TcpStream, _permit: OwnedSema
     let patience = listening.limits.head_timeout;
     match &listening.tls {
         None => match timeout(patience, look::peek(&stream)).await {
+            Ok(Ok(Side::Intake)) if !listening.intake_here => turn_away(stream).await,
             Ok(Ok(Side::Intake)) => hand_tcp(&listening, stream),
             Ok(Ok(Side::Vault)) => serve_own(&listening, stream).await,
             _ => {}
@@ -261,6 +325,7 @@ async fn attend(listening: Arc<Listening>, stream: TcpStream, _permit: OwnedSema
                 look::read(acceptor.accept(stream).await?).await
             });
             match looked.await {
+                Ok(Ok((Side::Intake, stream))) if !listening.intake_here => turn_away(stream).await,
                 Ok(Ok((Side::Intake, stream))) => relay(&listening, stream).await,
                 Ok(Ok((Side::Vault, stream))) => serve_own(&listening, stream).await,
                 _ => {}
@@ -270,7 +335,12 @@ async fn attend(listening: Arc<Listening>, stream: TcpStream, _permit: OwnedSema
 }
 
 fn hand_tcp(listening: &Listening, stream: TcpStream) {
-    let Ok(place) = listening.hand.try_reserve() else {
+    let place = listening
+        .hand
+        .try_reserve()
+        .ok()
+        .filter(|_| listening.intake_here);
+    let Some(place) = place else {
         // Not waited for: a client that does not read this little loses it.
         stream.try_write(NO_INTAKE).ok();
         return;
@@ -281,6 +351,16 @@ fn hand_tcp(listening: &Listening, stream: TcpStream) {
             descriptor: stream.into(),
         });
     }
+}
+
+/// Webhooks are not taken here. What was sent is read and thrown away for a moment, so that the answer is not lost.
+async fn turn_away<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+    let said = timeout(AWAY_TIME, async {
+        stream.write_all(NO_INTAKE).await?;
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream.take(AWAY_BYTES), &mut tokio::io::sink()).await
+    });
+    drop(said.await);
 }
 
 async fn relay<S: AsyncRead + AsyncWrite + Unpin>(listening: &Listening, client: S) {

@@ -38,7 +38,7 @@ pub enum TlsError {
 }
 
 /// Reads certificate and key.
-pub(super) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
+pub(crate) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
     let chain = CertificateDer::pem_file_iter(&files.certificate).and_then(Iterator::collect);
     let chain: Vec<CertificateDer<'static>> = chain
         .and_then(|chain: Vec<_>| match chain.is_empty() {

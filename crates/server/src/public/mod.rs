@@ -22,7 +22,7 @@ use axum::routing::get;
 use serde::{Deserialize, Serialize};
 
 use crate::host::{Host, Status};
-use crate::listen::{IntakeHealth, IntakeLink};
+use crate::listen::{IntakeHealth, Links};
 
 /// The whole style sheet.
 const STYLE: &str = include_str!("style.css");
@@ -64,20 +64,20 @@ pub struct WholeStatus {
 #[derive(Clone)]
 struct View {
     host: Arc<dyn Host>,
-    link: Arc<IntakeLink>,
+    links: Links,
 }
 
 impl View {
     fn whole(&self) -> WholeStatus {
         WholeStatus {
             status: self.host.status(),
-            intake: self.link.health(),
+            intake: self.links.health(),
         }
     }
 }
 
 /// All routes of the vault.
-pub(crate) fn router(host: Arc<dyn Host>, link: Arc<IntakeLink>) -> Router {
+pub(crate) fn router(host: Arc<dyn Host>, links: Links) -> Router {
     Router::new()
         .route("/", get(page))
         .route("/style.css", get(style))
@@ -85,7 +85,7 @@ pub(crate) fn router(host: Arc<dyn Host>, link: Arc<IntakeLink>) -> Router {
         .route("/api/openapi.json", get(openapi))
         .fallback(nothing)
         .layer(from_fn(guarded))
-        .with_state(View { host, link })
+        .with_state(View { host, links })
 }
 
 async fn page(State(view): State<View>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {

@@ -7,6 +7,7 @@ use seal::envelope::{EpochPrivate, EpochPublic};
 use seal::keyring::{Record, SecretKind};
 use seal::suite::EcdhPrivate;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 use store::keystore::KeyStore;
 use store::ledger::Draft;
 
@@ -17,6 +18,8 @@ pub struct Epoch {
     pub number: u32,
     pub public: EpochPublic,
     pub begun_at: Timestamp,
+    /// The same by a clock that nobody sets: one that stands still or was set back must not keep an epoch for ever.
+    since: Instant,
 }
 
 /// An encapsulated key that was worked out.
@@ -42,7 +45,9 @@ impl Inner {
         let mut epoch = locked(&self.epoch);
         let now = (self.clock)();
         let age = now.as_micros().saturating_sub(epoch.begun_at.as_micros());
-        if u128::try_from(age).unwrap_or(0) >= self.epoch_lasts.as_micros() {
+        if u128::try_from(age).unwrap_or(0) >= self.epoch_lasts.as_micros()
+            || epoch.since.elapsed() >= self.epoch_lasts
+        {
             let head = self.ledger.head();
             *epoch = begin_epoch(
                 &mut locked(&self.keys),
@@ -167,6 +172,7 @@ pub fn current_epoch(
         number,
         public,
         begun_at: now,
+        since: Instant::now(),
     })
 }
 
@@ -192,5 +198,6 @@ fn begin_epoch(
         number,
         public,
         begun_at: now,
+        since: Instant::now(),
     })
 }

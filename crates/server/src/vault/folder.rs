@@ -45,6 +45,8 @@ pub fn create(
     for part in ["ledger", "keys", "catalogue"] {
         folder::create_folder(&data.join(part))?;
     }
+    // Also when the folder was there, made by hand a moment ago.
+    folder::sync_name(data)?;
     let _lock = FolderLock::take(data)?;
     let mut keys = KeyStore::create(&data.join("keys/keystore"), zone.clone(), unlock, cost)?;
     let seed = Key::random()?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::entry::{Act, ActCode, Header, Kind, Origin, Sealing};
 use model::{MessageId, Position, Timestamp};
@@ -12,7 +12,7 @@ use store::StoreError;
 use store::catalogue::{CaptureRow, CaptureState, Catalogue, GapRow};
 use store::failpoint;
 
-use super::{Inner, Progress, VaultError, governance, locked, normalize};
+use super::{Inner, Progress, Trouble, VaultError, governance, locked, normalize};
 
 /// Captures normalized before new entries are looked at again.
 const CAPTURES_AT_ONCE: u32 = 512;
@@ -22,6 +22,11 @@ const GROUPS_AT_ONCE: usize = 256;
 
 /// The longest wait for something new.
 const WAIT: Duration = Duration::from_secs(1);
+
+/// Pause before what failed is tried again; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest: whoever made room on the disk does not want to wait.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 const FOLLOWED: &str = "followed";
 
@@ -41,8 +46,15 @@ pub fn start(inner: Arc<Inner>) -> Result<JoinHandle<()>, VaultError> {
 
 fn run(inner: &Arc<Inner>) {
     let _noticed = Noticed(inner);
+    let mut pause = FIRST_PAUSE;
     while !inner.closing.load(Ordering::SeqCst) {
-        match delete_if_asked(inner).and_then(|()| step(inner)) {
+        let stepped = delete_if_asked(inner).and_then(|()| step(inner));
+        if stepped.is_ok() && inner.trouble().is_some() {
+            tracing::info!("following goes on");
+            inner.set_trouble(None);
+            pause = FIRST_PAUSE;
+        }
+        match stepped {
             Ok(true) => {}
             Ok(false) => {
                 let followed = locked(&inner.progress).followed;
@@ -51,14 +63,59 @@ fn run(inner: &Arc<Inner>) {
                 inner.ledger.wait_past(followed, WAIT, &inner.closing);
             }
             Err(error) => {
-                let source = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::error!(error = %error, cause = source, "following stopped");
-                inner.set_progress(|progress| progress.failed = true);
-                while !rebuild_is_wanted(inner) && !inner.closing.load(Ordering::SeqCst) {
-                    inner.ledger.wait_past(inner.ledger.head(), WAIT, &inner.closing);
-                }
+                // A key store that stopped goes on only after a restart, and may have left a destruction to finish.
+                let passes = may_pass(&error) && !locked(&inner.keys).has_failed();
+                let why = said(&error);
+                tracing::error!(error = %why, tried_again = passes, "following stopped");
+                inner.set_trouble(Some(Trouble { why, passes }));
+                let until = if passes {
+                    Some(Instant::now() + pause)
+                } else {
+                    None
+                };
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                rest(inner, until);
+                reopen(inner, &error);
             }
         }
+    }
+}
+
+/// Waits until it is time, a rebuild is wanted, or the vault closes.
+fn rest(inner: &Inner, until: Option<Instant>) {
+    while !rebuild_is_wanted(inner) && !inner.closing.load(Ordering::SeqCst) {
+        let left = until.map_or(WAIT, |until| until.saturating_duration_since(Instant::now()));
+        if left.is_zero() {
+            return;
+        }
+        inner
+            .ledger
+            .wait_past(inner.ledger.head(), left.min(WAIT), &inner.closing);
+    }
+}
+
+/// Whether it may be over when it is tried again.
+fn may_pass(error: &VaultError) -> bool {
+    match error {
+        VaultError::Store(error) => error.may_pass(),
+        VaultError::File { .. } | VaultError::Capture(_) => true,
+        _ => false,
+    }
+}
+
+fn said(error: &VaultError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+/// Nothing is tried again on a descriptor on which a write failed.
+fn reopen(inner: &Inner, error: &VaultError) {
+    if let VaultError::Store(StoreError::Catalogue(_)) = error
+        && let Ok((catalogue, _)) = Catalogue::open(&inner.folder.join("catalogue/catalogue.sqlite"))
+    {
+        *locked(&inner.catalogue) = catalogue;
     }
 }
 
@@ -68,6 +125,10 @@ struct Noticed<'a>(&'a Inner);
 impl Drop for Noticed<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
+            self.0.set_trouble(Some(Trouble {
+                why: "the follower panicked; restart, and report what the log says".to_owned(),
+                passes: false,
+            }));
             self.0.set_progress(|progress| {
                 progress.failed = true;
                 progress.rebuilds = u64::MAX;

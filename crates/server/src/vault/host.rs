@@ -8,6 +8,7 @@ use store::catalogue::GapRow;
 use store::ledger::Draft;
 
 use super::{Vault, VaultError, locked};
+use crate::confine::Confined;
 use crate::host::{
     Answer, CheckpointStatus, ConnectionState, ConnectionStatus, Followers, GapStatus, Host,
     IntakeConfiguration, IntakeConnection, Status,
@@ -185,6 +186,10 @@ impl Host for VaultHost {
             .or_default()
             .entry(reason.to_owned())
             .or_default() += count;
+    }
+
+    fn confined(&self, intake: &str, confined: Option<Confined>) {
+        locked(&self.vault.inner.intakes).insert(intake.to_owned(), confined);
     }
 
     fn status(&self) -> Status {

@@ -1,5 +1,6 @@
 //! The vault: owns the data folder, opens what was sealed, and writes down every look at it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,8 @@ use store::folder::FolderLock;
 use store::keystore::KeyStore;
 use store::ledger::{Clock, Draft, Ledger, LedgerOptions};
 
+use crate::confine::Confined;
+
 pub mod captures;
 pub mod connections;
 mod door;
@@ -36,6 +39,7 @@ pub mod host;
 pub mod import;
 mod key_copies;
 mod labels;
+mod machine;
 mod normalize;
 mod outside_time;
 mod parts;
@@ -134,6 +138,9 @@ pub enum VaultError {
     /// Wrong name or password.
     #[error("no user of that name has that password")]
     NotSignedIn,
+    /// What is asked for needs all that arrived to be understood, and following does not go on.
+    #[error("{0}")]
+    NotFollowed(String),
 }
 
 /// A restart that takes less than this is no gap: platforms try again after seconds.
@@ -152,10 +159,34 @@ pub struct Progress {
     pub followed: Position,
     /// Entries up to here are normalized.
     pub normalized: Position,
-    /// Following stopped with an error, named in the log. A rebuild begins it anew.
+    /// Following stopped with an error: see [`Vault::trouble`]. A rebuild begins it anew.
     pub failed: bool,
     /// How often everything was deleted, to be made again.
     pub rebuilds: u64,
+}
+
+/// Why following does not go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// What failed.
+    pub why: String,
+    /// Whether it is tried again.
+    pub passes: bool,
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Trouble { why, passes } = self;
+        let advice = if *passes {
+            "it is tried again by itself"
+        } else {
+            "it goes on after a restart, or after `chancery rebuild`"
+        };
+        write!(
+            out,
+            "what arrives is kept, and not understood yet: {why}; {advice}"
+        )
+    }
 }
 
 pub(crate) struct Inner {
@@ -177,6 +208,7 @@ pub(crate) struct Inner {
     encapsulated: Mutex<Option<Encapsulated>>,
     epoch_lasts: Duration,
     progress: Mutex<Progress>,
+    trouble: Mutex<Option<Trouble>>,
     progressed: Condvar,
     /// How often a rebuild was asked for.
     rebuilds_wanted: AtomicU64,
@@ -191,6 +223,10 @@ pub(crate) struct Inner {
     tombs: Mutex<Arc<governance::tombs::Table>>,
     /// What was deleted could not be brought out of the catalogue's files.
     sweep_failed: AtomicBool,
+    /// What the clock said when this process opened the folder, and when the newest entry was recorded by then.
+    opened: (Timestamp, Option<Timestamp>),
+    /// What the intakes gave up, while this process serves.
+    intakes: Mutex<BTreeMap<String, Option<Confined>>>,
     closing: AtomicBool,
     _lock: FolderLock,
 }
@@ -246,6 +282,9 @@ impl Vault {
         // Before anything opens, and before any secret is made.
         governance::replay_destructions(&ledger, &mut keys)?;
         let epoch = current_epoch(&mut keys, &file.zone, recovery.head, (options.clock)())?;
+        let newest = recovery.head.0.checked_sub(1);
+        let newest = newest.and_then(|at| ledger.entry(Position(at)).ok().flatten());
+        let opened = ((options.clock)(), newest.map(|entry| entry.header.recorded_at));
         let inner = Arc::new(Inner {
             folder: data.to_owned(),
             note_key,
@@ -260,6 +299,7 @@ impl Vault {
             encapsulated: Mutex::new(None),
             epoch_lasts: options.epoch_lasts,
             progress: Mutex::new(Progress::default()),
+            trouble: Mutex::default(),
             progressed: Condvar::new(),
             rebuilds_wanted: AtomicU64::new(0),
             changes: AtomicU64::new(0),
@@ -268,6 +308,8 @@ impl Vault {
             governing: Mutex::new(governance::Governing::new(recovery.head)),
             tombs: Mutex::default(),
             sweep_failed: AtomicBool::new(false),
+            opened,
+            intakes: Mutex::default(),
             closing: AtomicBool::new(false),
             _lock: lock,
             ledger,
@@ -366,6 +408,11 @@ impl Vault {
         *locked(&self.inner.progress)
     }
 
+    /// Why following does not go on; nothing while it does.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.inner.trouble()
+    }
+
     /// Waits until everything up to `position` is normalized.
     ///
     /// # Errors
@@ -457,7 +504,8 @@ impl Inner {
         let mut progress = locked(&self.progress);
         while progress.normalized < position {
             if progress.failed {
-                return Err(StoreError::Stopped.into());
+                let trouble = self.trouble().map(|trouble| trouble.to_string());
+                return Err(VaultError::NotFollowed(trouble.unwrap_or_default()));
             }
             progress = self
                 .progressed
@@ -465,6 +513,17 @@ impl Inner {
                 .unwrap_or_else(PoisonError::into_inner);
         }
         Ok(())
+    }
+
+    /// Why following does not go on; nothing while it does.
+    pub fn trouble(&self) -> Option<Trouble> {
+        locked(&self.trouble).clone()
+    }
+
+    fn set_trouble(&self, trouble: Option<Trouble>) {
+        let failed = trouble.is_some();
+        *locked(&self.trouble) = trouble;
+        self.set_progress(|progress| progress.failed = failed);
     }
 
     fn set_progress(&self, change: impl FnOnce(&mut Progress)) {

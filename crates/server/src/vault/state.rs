@@ -296,7 +296,10 @@ impl Inner {
         add(
             "everything captured is understood",
             !progress.failed,
-            format!("{} of {} entries read", progress.normalized, self.ledger.head()),
+            self.trouble().map_or_else(
+                || format!("{} of {} entries read", progress.normalized, self.ledger.head()),
+                |trouble| trouble.to_string(),
+            ),
         );
         let reader = locked(&self.reader);
         let unreadable = reader.count_unreadable()?;
@@ -365,6 +368,7 @@ impl Inner {
                 format!("{} MiB free; less than 1024 is too little", bytes >> 20)
             }),
         );
+        self.look_at_machine(&mut checks);
         Ok(checks)
     }
 

@@ -13,6 +13,7 @@ use model::{Position, Timestamp, ZoneId};
 use seal::Key;
 use seal::envelope::{EpochPrivate, open_chunk, split_stream};
 use seal::suite::{EcdhPrivate, SigningKey, hex};
+use server::confine::Confined;
 use server::host::{Answer, CheckpointStatus, ConnectionState, ConnectionStatus, Followers, GapStatus};
 use server::{
     Host, IntakeConfiguration, IntakeConnection, IntakeStart, Limits, Running, ServeOptions, Status, TlsFiles,
@@ -41,6 +42,7 @@ pub struct TestHost {
     pub mood: Mutex<Mood>,
     refused: Mutex<BTreeMap<(String, String), u64>>,
     counted: Condvar,
+    confined: Mutex<Option<Confined>>,
     kept: Mutex<Vec<Answer>>,
     pub folder: tempfile::TempDir,
 }
@@ -86,6 +88,7 @@ impl TestHost {
             mood: Mutex::new(Mood::Writes),
             refused: Mutex::default(),
             counted: Condvar::new(),
+            confined: Mutex::default(),
             kept: Mutex::default(),
             folder,
         }
@@ -104,6 +107,18 @@ impl TestHost {
         let (refused, waited) = self.counted.wait_timeout_while(refused, PATIENCE, fewer).unwrap();
         assert!(!waited.timed_out(), "{key:?} in {refused:?}");
         assert_eq!(refused[&key], count);
+    }
+
+    /// Waits until the intake has said what it gave up.
+    pub fn wait_confined(&self) -> Confined {
+        let confined = self.confined.lock().unwrap();
+        let unsaid = |confined: &mut Option<Confined>| confined.is_none();
+        let (confined, waited) = self
+            .counted
+            .wait_timeout_while(confined, PATIENCE, unsaid)
+            .unwrap();
+        assert!(!waited.timed_out());
+        confined.unwrap()
     }
 
     /// Every capture in the ledger, opened: descriptor and body.
@@ -159,6 +174,11 @@ impl Host for TestHost {
     fn refused(&self, connection: &str, reason: &str, count: u64) {
         let key = (connection.to_owned(), reason.to_owned());
         *self.refused.lock().unwrap().entry(key).or_default() += count;
+        self.counted.notify_all();
+    }
+
+    fn confined(&self, _intake: &str, confined: Option<Confined>) {
+        *self.confined.lock().unwrap() = confined;
         self.counted.notify_all();
     }
 
@@ -246,6 +266,7 @@ impl Instance {
             intake_listen: setup.own_address.then_some(any),
             tls: setup.tls,
             intake: setup.intake,
+            pulls: Vec::new(),
             limits: setup.limits,
         };
         let (stop, stopped) = tokio::sync::oneshot::channel();

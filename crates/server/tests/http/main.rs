@@ -6,5 +6,6 @@ mod instance;
 mod others;
 mod process;
 mod protocol;
+mod routes;
 mod status_page;
 mod tls;

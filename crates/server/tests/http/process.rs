@@ -1,6 +1,6 @@
 //! The intake as a process of its own.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufRead, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use seal::suite::hex;
 use server::IntakeStart;
+use server::confine::{self, Confinement, Extent};
 
 use crate::instance::{Instance, PATIENCE, Setup, delivery, delivery_to, get, signature};
 use crate::others::{callback, post};
@@ -22,8 +23,17 @@ fn as_a_process() -> Setup {
         intake: IntakeStart::Process {
             program: std::env::current_exe().unwrap(),
             arguments: arguments.map(str::to_owned).into(),
+            user: None,
         },
         ..Setup::default()
+    }
+}
+
+/// Root may look into any memory; others only into what is left open to them.
+fn confinement() -> Confinement {
+    Confinement {
+        user: None,
+        observable: !rustix::process::geteuid().is_root(),
     }
 }
 
@@ -32,7 +42,7 @@ fn when_started_with_a_socket_this_is_the_intake() {
     let input = std::io::stdin().as_fd().try_clone_to_owned().unwrap();
     let socket = UnixStream::from(input);
     if socket.peer_addr().is_ok() && std::env::vars_os().next().is_none() {
-        server::intake::run(socket).unwrap();
+        server::intake::run(socket, &confinement()).unwrap();
     }
 }
 
@@ -96,12 +106,157 @@ fn the_intake_process_knows_no_folder_no_environment_and_no_other_file() {
     assert_eq!(intakes(), Vec::<PathBuf>::new());
 }
 
+/// What somebody would try who had taken over the intake, and what the system answers: 0 when it is done.
+fn intrusions(parent: rustix::process::Pid) -> Vec<(&'static str, i32)> {
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+    fn code<T>(result: std::io::Result<T>) -> i32 {
+        result.map_or_else(|error| error.raw_os_error().unwrap_or(-1), |_| 0)
+    }
+    let traced = nix::sys::ptrace::attach(nix::unistd::Pid::from_raw(parent.as_raw_nonzero().get()));
+    vec![
+        ("read a file", code(std::fs::File::open("/etc/passwd"))),
+        ("write a file", code(std::fs::File::create("/tmp/intruded"))),
+        ("list a folder", code(std::fs::read_dir("/"))),
+        ("remove a file", code(std::fs::remove_file("/nonexistent"))),
+        ("look at a file", code(std::fs::metadata("/etc/passwd"))),
+        ("go to a folder", code(std::env::set_current_dir("/tmp"))),
+        (
+            "read its own memory by name",
+            code(std::fs::File::open("/proc/self/mem")),
+        ),
+        (
+            "start a program",
+            code(std::process::Command::new("/bin/true").status()),
+        ),
+        ("start a thread", code(std::thread::Builder::new().spawn(|| ()))),
+        ("connect to an address", code(TcpStream::connect("127.0.0.1:9"))),
+        ("listen", code(TcpListener::bind("127.0.0.1:0"))),
+        ("send datagrams", code(UdpSocket::bind("127.0.0.1:0"))),
+        (
+            "make a Unix socket",
+            code(std::os::unix::net::UnixDatagram::unbound()),
+        ),
+        ("make a pair of sockets", code(UnixStream::pair())),
+        (
+            "trace another process",
+            traced.map_or_else(|error| error as i32, |()| 0),
+        ),
+        (
+            "signal another process",
+            code(rustix::process::test_kill_process(parent).map_err(Into::into)),
+        ),
+        (
+            "make memory that is a file",
+            code(rustix::fs::memfd_create("x", rustix::fs::MemfdFlags::empty()).map_err(Into::into)),
+        ),
+    ]
+}
+
+#[test]
+fn when_started_with_a_socket_this_is_an_intruder_in_a_confined_intake() {
+    let input = std::io::stdin().as_fd().try_clone_to_owned().unwrap();
+    let mut socket = UnixStream::from(input);
+    if socket.peer_addr().is_err() || std::env::vars_os().next().is_some() {
+        return;
+    }
+    let parent = rustix::process::getppid().unwrap();
+    let mut confined = confine::begin(&confinement()).unwrap();
+    let file = std::fs::File::open("/etc/passwd").map_or_else(|error| error.raw_os_error().unwrap(), |_| 0);
+    confine::close(&mut confined);
+    let mut said = serde_json::to_string(&(confined, file, intrusions(parent))).unwrap();
+    said.push('\n');
+    socket.write_all(said.as_bytes()).unwrap();
+    std::process::exit(0);
+}
+
+#[test]
+fn whoever_takes_over_the_intake_gets_no_file_no_program_no_socket_and_no_other_process() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let name = "process::when_started_with_a_socket_this_is_an_intruder_in_a_confined_intake";
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name])
+        .env_clear()
+        .stdin(std::os::fd::OwnedFd::from(theirs))
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    std::io::BufReader::new(ours).read_line(&mut said).unwrap();
+    child.wait().unwrap();
+    let (confined, file, tried): (confine::Confined, i32, Vec<(String, i32)>) =
+        serde_json::from_str(&said).unwrap();
+    println!("{confined:?}");
+    assert!(confined.no_new_privileges);
+    // What it says of the kernel is what the kernel does.
+    let denied = libc::EACCES;
+    assert_eq!(
+        file,
+        if confined.landlock == Extent::None {
+            0
+        } else {
+            denied
+        }
+    );
+    assert!(
+        confined.system_calls,
+        "every kernel that Rust supports here has seccomp"
+    );
+    for (what, code) in tried {
+        assert_eq!(code, libc::EPERM, "{what}");
+    }
+}
+
+#[test]
+fn a_confined_intake_takes_large_chunked_and_many_deliveries_and_says_what_it_gave_up() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let instance = Instance::with(as_a_process());
+    let large = vec![b'x'; 3_000_000];
+    std::thread::scope(|scope| {
+        for n in 0..8 {
+            let (instance, large) = (&instance, &large);
+            scope.spawn(move || {
+                let mut client = instance.client();
+                for m in 0..40 {
+                    client.send(&delivery(format!("{n}-{m}").as_bytes()));
+                    assert_eq!(client.response().status, 200);
+                }
+                client.send(&delivery(large));
+                assert_eq!(client.response().status, 200);
+            });
+        }
+    });
+    assert_eq!(instance.host.captures().len(), 8 * 41);
+    assert_eq!(instance.running.intake().restarts, 0);
+    let confined = instance.host.wait_confined();
+    assert!(confined.system_calls && confined.no_new_privileges);
+    let [process] = &intakes()[..] else {
+        panic!("{:?}", intakes())
+    };
+    let status = std::fs::read_to_string(process.join("status")).unwrap();
+    let says = |line: &str| assert!(status.contains(line), "{line} in {status}");
+    says("NoNewPrivs:\t1");
+    says("Seccomp:\t2");
+    let limits = std::fs::read_to_string(process.join("limits")).unwrap();
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    // Every thread, not the first alone.
+    for task in std::fs::read_dir(process.join("task")).unwrap() {
+        let status = std::fs::read_to_string(task.unwrap().path().join("status")).unwrap();
+        assert!(status.contains("Seccomp:\t2"), "{status}");
+    }
+    drop(instance.end());
+}
+
 #[test]
 fn while_the_intake_cannot_be_started_the_status_says_so() {
     let instance = Instance::with(Setup {
         intake: IntakeStart::Process {
             program: "/nonexistent/program".into(),
             arguments: Vec::new(),
+            user: None,
         },
         ..Setup::default()
     });

@@ -92,6 +92,7 @@ fn a_missing_certificate_is_said_before_anything_listens() {
             key: file("key.pem"),
         }),
         intake: server::IntakeStart::Thread,
+        pulls: Vec::new(),
         limits: server::Limits::default(),
     };
     let error = runtime

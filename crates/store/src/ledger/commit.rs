@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -45,12 +45,13 @@ pub fn create_segment(
 ) -> Result<(Tail, SegmentInfo), StoreError> {
     let path = segment_path(shared_folder, head.number);
     let file = folder::create_file(&path, true)?;
+    failpoint::hit("segment-created");
     let bytes = head.encode();
     let offset = bytes.len() as u64;
     file.write_all_at(&bytes, 0)
         .map_err(StoreError::io("writing", &path))?;
     fill(&file, offset, FIRST_PREPARE_BYTES).map_err(StoreError::io("preparing", &path))?;
-    path.parent().map_or(Ok(()), folder::sync_folder)?;
+    folder::sync_name(&path)?;
     let file = Arc::new(file);
     let tail = Tail {
         file: file.clone(),
@@ -84,6 +85,9 @@ fn fill(file: &File, from: u64, to: u64) -> io::Result<()> {
 }
 
 /// The preparer's view: which file, how far it is, how far it should be.
+///
+/// The file is opened anew for it: a failed sync is told once to each descriptor. If it were told to the preparer on the
+/// committer's, the committer would take what was lost for durable.
 #[derive(Default)]
 struct Preparing {
     file: Option<Arc<File>>,
@@ -125,11 +129,11 @@ impl Preparer {
     }
 
     /// Waits until the file is filled up to `end`, and asks for more beyond it.
-    fn ensure(&self, tail: &Tail, end: u64, limit: u64) {
+    fn ensure(&self, tail: &Tail, path: &Path, end: u64, limit: u64) {
         let mut state = locked(&self.state);
         if state.number != tail.number || state.file.is_none() {
             *state = Preparing {
-                file: Some(tail.file.clone()),
+                file: File::options().write(true).open(path).ok().map(Arc::new),
                 number: tail.number,
                 prepared: tail.prepared,
                 wanted: tail.prepared,
@@ -141,7 +145,7 @@ impl Preparer {
             self.changed.notify_all();
         }
         // A failed fill is no failure yet: the write of the group itself will tell.
-        while state.prepared < end && state.wanted > state.prepared && !state.failed {
+        while state.file.is_some() && state.prepared < end && state.wanted > state.prepared && !state.failed {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -198,7 +202,10 @@ impl Committer {
     fn run(&mut self) {
         while let Some(submissions) = self.next_submissions() {
             if let Err((error, answers)) = self.commit(submissions) {
-                tracing::error!(error = %error, "the ledger stops: a group was not made durable");
+                tracing::error!(
+                    error = %error.with_cause(),
+                    "the ledger stops: a group was not made durable; free space or repair the disk, then restart"
+                );
                 self.stop(error, answers);
                 return;
             }
@@ -274,9 +281,9 @@ impl Committer {
             self.roll(at)?;
         }
         let (offset, end) = (self.tail.offset, self.tail.offset + bytes.len() as u64);
-        self.preparer
-            .ensure(&self.tail, end, self.shared.options.segment_bytes);
         let path = segment_path(&self.shared.folder, self.tail.number);
+        self.preparer
+            .ensure(&self.tail, &path, end, self.shared.options.segment_bytes);
         if cfg!(debug_assertions) {
             let half = bytes.get(..bytes.len() / 2).unwrap_or(&[]);
             self.tail
@@ -347,6 +354,7 @@ impl Committer {
 
     /// After a failed write nothing more is acknowledged: what the disk holds is not known until a restart reads it.
     fn stop(&self, error: StoreError, answers: Vec<Answer>) {
+        *locked(&self.shared.stopped) = Some(error.with_cause());
         let mut first = Some(error);
         let mut fail = |answer: Answer| answer(Err(first.take().unwrap_or(StoreError::Stopped)));
         answers.into_iter().for_each(&mut fail);

@@ -181,13 +181,16 @@ impl Integrator {
         match self.log.sign((self.shared.clock)()) {
             Ok(signed) => {
                 self.unsigned = false;
+                *locked(&self.shared.unsigned) = None;
                 *locked(&self.shared.signed) = Some(signed);
                 self.shared.signed_anew.notify_all();
                 Ok(())
             }
             Err(error) => {
                 // The entries are durable; only their proof waits. Tried again at the next tick.
-                tracing::error!(error = %error, "no checkpoint could be written");
+                let why = error.with_cause();
+                tracing::error!(error = %why, "no checkpoint could be written");
+                *locked(&self.shared.unsigned) = Some(why);
                 Err(error)
             }
         }

@@ -1,5 +1,6 @@
 //! The zone's log on disk: C2SP tiles, entry bundles, the signed checkpoint.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use model::{Position, Timestamp};
@@ -28,6 +29,9 @@ pub struct Log {
     full: Vec<(PathBuf, Vec<u8>)>,
     covers: Position,
     signed: Option<Signed>,
+    /// Folders whose names this process has made durable. One that is there may have been made by a process that died
+    /// before it could.
+    durable: HashSet<PathBuf>,
 }
 
 fn encode_bundle(batches: &[Vec<u8>]) -> Vec<u8> {
@@ -212,6 +216,7 @@ impl Log {
             full: Vec::new(),
             covers: Position(0),
             signed: None,
+            durable: HashSet::new(),
         };
         if !path.exists() {
             return Ok(log);
@@ -289,7 +294,8 @@ impl Log {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn sign(&mut self, now: Timestamp) -> Result<Signed, StoreError> {
-        let mut files = std::mem::take(&mut self.full);
+        // Kept until the checkpoint stands: after a failure all of it is written again.
+        let mut files = self.full.clone();
         let size = self.frontier.size();
         let partial = |write: TileWrite| {
             let width = write.hashes.len() as u64;
@@ -304,13 +310,13 @@ impl Log {
             files.push((self.folder.join(path), encode_bundle(&self.bundle)));
         }
         for (path, bytes) in &files {
-            let parent = path.parent().unwrap_or(&self.folder);
-            let fresh = !parent.exists();
-            folder::create_folder(parent)?;
+            let parent = path.parent().unwrap_or(&self.folder).to_owned();
+            folder::create_folder(&parent)?;
             folder::write_file(path, bytes)?;
-            folder::sync_folder(parent)?;
-            if fresh {
-                sync_up_to(parent, &self.folder)?;
+            folder::sync_folder(&parent)?;
+            if !self.durable.contains(&parent) {
+                sync_up_to(&parent, &self.folder)?;
+                self.durable.insert(parent);
             }
         }
         failpoint::hit("tiles-written");
@@ -328,6 +334,7 @@ impl Log {
             covers: self.covers,
             at: now,
         };
+        self.full.clear();
         self.signed = Some(signed.clone());
         remove_stale_partials(&self.folder, size)?;
         Ok(signed)

@@ -122,6 +122,10 @@ struct Shared {
     signed_anew: Condvar,
     /// The group that an entry was read from last.
     last_read: Mutex<Option<Arc<read::Group>>>,
+    /// Why nothing more is taken.
+    stopped: Mutex<Option<String>>,
+    /// Why the newest entries have no checkpoint.
+    unsigned: Mutex<Option<String>>,
 }
 
 /// An open ledger. Dropping it closes it: what waits is written, a checkpoint is signed.
@@ -178,6 +182,8 @@ impl Ledger {
             signed: Mutex::new(log.signed()),
             signed_anew: Condvar::new(),
             last_read: Mutex::new(None),
+            stopped: Mutex::default(),
+            unsigned: Mutex::default(),
         });
         // Bounded: when hashing falls behind, the committer waits and callers with it, rather than memory growing.
         let (to_integrator, from_committer) = std::sync::mpsc::sync_channel(64);
@@ -234,6 +240,16 @@ impl Ledger {
     pub fn is_busy(&self) -> bool {
         let queue = locked(&self.shared.queue);
         queue.closed || queue.bytes >= self.shared.options.queue_bytes
+    }
+
+    /// Why nothing more is taken until a restart; nothing while all is well.
+    pub fn stopped(&self) -> Option<String> {
+        locked(&self.shared.stopped).clone()
+    }
+
+    /// Why the last checkpoint could not be written. It is tried again each second.
+    pub fn unsigned(&self) -> Option<String> {
+        locked(&self.shared.unsigned).clone()
     }
 
     /// Position that the next entry will have.

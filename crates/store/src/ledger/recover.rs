@@ -31,9 +31,6 @@ pub struct Recovery {
     pub covered: Position,
 }
 
-/// A segment that is being made is no longer than what is prepared ahead; see [`set_aside_whole`], which reads it too.
-const UNMADE_BYTES_MAX: u64 = 1 << 30;
-
 fn name(path: &Path) -> String {
     let file = path.file_name().map(|name| name.to_string_lossy().into_owned());
     format!("segments/{}", file.unwrap_or_default())
@@ -47,33 +44,46 @@ pub fn recover(
     clock: &Clock,
 ) -> Result<(SegmentTable, Tail, Recovery), StoreError> {
     let covered = log.covers();
-    let numbers = segment_numbers(folder)?;
+    let mut numbers = segment_numbers(folder)?;
     let mut table = SegmentTable::default();
     let mut next = Position(0);
     let mut torn_bytes = 0;
+    let mut unmade = false;
+    if let Some(number) = numbers.last().copied()
+        && !has_head(&segment_path(folder, number))?
+    {
+        // A crash while it was being created: nothing was ever written into it.
+        unmade = true;
+        torn_bytes += set_aside_whole(folder, &segment_path(folder, number))?;
+        numbers.pop();
+    }
     for number in numbers.iter().copied() {
         let is_last = numbers.last() == Some(&number);
         let path = segment_path(folder, number);
-        let Some(opened) = open_segment(&path, zone, number, next)? else {
-            if is_last {
-                // A crash while it was being created: nothing was ever written into it.
-                torn_bytes += set_aside_whole(folder, &path)?;
-                break;
-            }
+        let Some(mut segment) = open_segment(&path, zone, number, next)? else {
             return Err(StoreError::damaged(name(&path), "its head is not readable"));
         };
-        let mut segment = opened;
         next = if segment.sealed {
             read_foot(&mut segment)?
         } else {
-            let walked = walk(&mut segment, next)?;
-            if walked.damaged && is_last {
-                torn_bytes += set_aside_tail(folder, &segment, walked.next)?;
-            } else if !is_last {
-                let next_is_last = numbers.last() == Some(&(number + 1));
-                if walked.damaged || !next_is_last || !is_unmade(&segment_path(folder, number + 1))? {
-                    check_next_begins(folder, number, walked.next)?;
+            let walked = walk(&mut segment, next, covered)?;
+            if is_last {
+                if walked.damaged && unmade {
+                    // A segment is begun only when all groups of the one before are durable.
+                    return Err(StoreError::damaged(
+                        format!("{} after position {}", name(&path), walked.next),
+                        "a group is altered or missing before a segment that was begun",
+                    ));
                 }
+                if walked.damaged {
+                    torn_bytes += set_aside_tail(folder, &segment, walked.next)?;
+                }
+                // A process that died between writing and syncing, or whose sync failed, left groups that read well and
+                // are not on the disk. From here on they count.
+                write_again(&segment, walked.covered_end)?;
+                folder::sync_name(&segment.path)?;
+            } else {
+                check_next_begins(folder, number, walked.next)?;
                 seal_segment(&segment, walked.next.0 - segment.first.0)?;
                 segment.sealed = true;
             }
@@ -125,6 +135,16 @@ fn tail_of(
     let (tail, info) = create_segment(folder, &head)?;
     table.all.push(info);
     Ok(tail)
+}
+
+/// Whether a segment's head is readable.
+fn has_head(path: &Path) -> Result<bool, StoreError> {
+    let read = || {
+        let mut bytes = vec![0; HEAD_BYTES_MAX];
+        let read = File::open(path)?.read_at(&mut bytes, 0)?;
+        Ok(SegmentHead::decode(bytes.get(..read).unwrap_or(&[])).is_ok())
+    };
+    read().map_err(StoreError::io("reading", path))
 }
 
 /// Opens a segment and reads its head; none when the head is not readable.
@@ -198,30 +218,62 @@ pub fn load_foot(file: &File, path: &Path) -> Result<(SegmentFoot, u64), StoreEr
 struct Walked {
     next: Position,
     damaged: bool,
+    /// Where the first group begins that no checkpoint covers.
+    covered_end: u64,
 }
 
 /// Walks the groups of an unsealed segment.
-fn walk(segment: &mut SegmentInfo, first: Position) -> Result<Walked, StoreError> {
+fn walk(segment: &mut SegmentInfo, first: Position, covered: Position) -> Result<Walked, StoreError> {
     let (file, path) = (segment.file.clone(), segment.path.clone());
     let io = |source| StoreError::io("reading", &path)(source);
     let length = file.metadata().map_err(io)?.len();
     let mut next = first;
+    let mut covered_end = segment.end;
     loop {
         let offset = segment.end;
         match read_group(&file, offset, length).map_err(io)? {
             Found::Group(group) if group.first == next => {
                 next = group.first.plus(u64::from(group.count));
                 segment.note_group(offset, group.first, group.end);
+                if next <= covered {
+                    covered_end = group.end;
+                }
             }
             Found::End => {
                 let damaged = !is_zero(&file, offset, length).map_err(io)?;
-                return Ok(Walked { next, damaged });
+                return Ok(Walked {
+                    next,
+                    damaged,
+                    covered_end,
+                });
             }
             Found::Group(_) | Found::Altered(_) | Found::Damaged => {
-                return Ok(Walked { next, damaged: true });
+                return Ok(Walked {
+                    next,
+                    damaged: true,
+                    covered_end,
+                });
             }
         }
     }
+}
+
+/// Writes the groups from `from` on once more, as they are, and makes them durable. A sync alone would not do: after one
+/// that failed the kernel holds for written what it only remembers.
+fn write_again(segment: &SegmentInfo, from: u64) -> Result<(), StoreError> {
+    let write = || {
+        let mut at = from;
+        let mut buffer = vec![0; 256 << 10];
+        while at < segment.end {
+            let count = usize::try_from((segment.end - at).min(buffer.len() as u64)).unwrap_or(0);
+            let piece = buffer.get_mut(..count).unwrap_or(&mut []);
+            segment.file.read_exact_at(piece, at)?;
+            segment.file.write_all_at(piece, at)?;
+            at += count as u64;
+        }
+        segment.file.sync_all()
+    };
+    write().map_err(StoreError::io("syncing", &segment.path))
 }
 
 fn is_zero(file: &File, from: u64, to: u64) -> std::io::Result<bool> {
@@ -237,12 +289,6 @@ fn is_zero(file: &File, from: u64, to: u64) -> std::io::Result<bool> {
         at += count as u64;
     }
     Ok(true)
-}
-
-/// Whether a segment was begun and its head never written: a crash came between the two, and nothing is in it.
-fn is_unmade(path: &Path) -> Result<bool, StoreError> {
-    let bytes = folder::read_file(path, UNMADE_BYTES_MAX)?;
-    Ok(SegmentHead::decode(&bytes).is_err() && find(&bytes, &seal::group::MAGIC).is_none())
 }
 
 /// A segment before the last must end where the next begins.
@@ -276,7 +322,7 @@ fn set_aside_tail(folder: &Path, segment: &SegmentInfo, next: Position) -> Resul
         .rposition(|byte| *byte != 0)
         .map_or(0, |last| last + 1);
     torn.truncate(used);
-    refuse_if_group_follows(&torn, segment, next)?;
+    refuse_if_group_follows(&torn, &segment.path, (segment.end, next))?;
     let number = segment.number;
     let aside = folder
         .join("aside")
@@ -290,7 +336,8 @@ fn set_aside_tail(folder: &Path, segment: &SegmentInfo, next: Position) -> Resul
     Ok(used as u64)
 }
 
-fn refuse_if_group_follows(torn: &[u8], segment: &SegmentInfo, next: Position) -> Result<(), StoreError> {
+/// `torn` begins at the byte and the position `at`.
+fn refuse_if_group_follows(torn: &[u8], path: &Path, (end, next): (u64, Position)) -> Result<(), StoreError> {
     let mut from = 1;
     while let Some(found) = torn.get(from..).and_then(|rest| find(rest, &seal::group::MAGIC)) {
         let at = from + found;
@@ -301,7 +348,7 @@ fn refuse_if_group_follows(torn: &[u8], segment: &SegmentInfo, next: Position) -
             && head.matches(payload.get(..head.payload_bytes).unwrap_or(&[]))
         {
             return Err(StoreError::damaged(
-                format!("{} at byte {}, position {next}", name(&segment.path), segment.end),
+                format!("{} at byte {end}, position {next}", name(path)),
                 "a group is altered or missing before a good one",
             ));
         }
@@ -315,15 +362,20 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 }
 
 fn set_aside_whole(folder: &Path, path: &Path) -> Result<u64, StoreError> {
-    let bytes = folder::read_file(path, UNMADE_BYTES_MAX)?;
+    let bytes = folder::read_file(path, 1 << 30)?;
+    // A group is written only once the head is durable: then it is the head that was altered.
+    refuse_if_group_follows(&bytes, path, (0, Position(0)))?;
     let used = bytes
         .iter()
         .rposition(|byte| *byte != 0)
         .map_or(0, |last| last + 1);
     let aside = folder.join("aside").join(name(path).replace('/', "-"));
-    folder::write_file(&aside, bytes.get(..used).unwrap_or(&[]))?;
+    if used > 0 {
+        folder::write_file(&aside, bytes.get(..used).unwrap_or(&[]))?;
+        folder::sync_name(&aside)?;
+    }
     std::fs::remove_file(path).map_err(StoreError::io("removing", path))?;
-    path.parent().map_or(Ok(()), folder::sync_folder)?;
+    folder::sync_name(path)?;
     Ok(used as u64)
 }
 
@@ -338,13 +390,21 @@ pub fn seal_segment(segment: &SegmentInfo, count: u64) -> Result<(), StoreError>
         groups,
     }
     .encode(segment.end);
-    segment.file.write_all_at(&foot, segment.end).map_err(io)?;
-    failpoint::hit("segment-footer-written");
-    segment
-        .file
-        .set_len(segment.end + foot.len() as u64)
-        .map_err(io)?;
-    segment.file.sync_all().map_err(io)
+    let end = segment.end + foot.len() as u64;
+    // A file is sealed when its footer is the last thing in it. So that one half of a footer is never taken for a whole,
+    // something stands behind it until it is durable.
+    let write = || {
+        if segment.file.metadata()?.len() <= end {
+            segment.file.set_len(end + 1)?;
+        }
+        segment.file.write_all_at(&foot, segment.end)?;
+        failpoint::hit("segment-footer-written");
+        segment.file.sync_all()?;
+        segment.file.set_len(end)?;
+        failpoint::hit("segment-cut");
+        segment.file.sync_all()
+    };
+    write().map_err(StoreError::io("sealing", &segment.path))
 }
 
 /// SHA-256 of the first `end` bytes of a file.
