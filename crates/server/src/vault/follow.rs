@@ -54,7 +54,8 @@ fn run(inner: &Arc<Inner>) {
                 let source = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::error!(error = %error, cause = source, "following stopped");
                 inner.set_progress(|progress| progress.failed = true);
-                while !rebuild_is_wanted(inner) && !inner.closing.load(Ordering::SeqCst) {
+                let go_on = || rebuild_is_wanted(inner) || inner.follow_again.swap(false, Ordering::SeqCst);
+                while !inner.closing.load(Ordering::SeqCst) && !go_on() {
                     inner.ledger.wait_past(inner.ledger.head(), WAIT, &inner.closing);
                 }
             }

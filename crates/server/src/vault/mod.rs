@@ -20,11 +20,14 @@ use store::folder::FolderLock;
 use store::keystore::KeyStore;
 use store::ledger::{Clock, Draft, Ledger, LedgerOptions};
 
+pub mod backups;
 pub mod captures;
 pub mod connections;
 mod door;
+pub mod drill;
 mod epochs;
 mod erased;
+pub mod escrow;
 mod existing;
 pub mod export;
 pub mod fetches;
@@ -33,13 +36,16 @@ mod follow;
 pub mod governance;
 pub mod host;
 pub mod import;
-mod key_copies;
+pub mod key_copies;
+mod keyfile;
 mod labels;
 mod normalize;
 mod outside_time;
 mod parts;
 mod picked;
+pub mod restore;
 mod rows;
+pub mod scrubs;
 pub mod show;
 mod sinks;
 pub mod state;
@@ -49,6 +55,7 @@ pub mod users;
 use epochs::{Encapsulated, Epoch, current_epoch};
 use folder::{ACTS_LABEL, DIGEST_LABEL, NAMES_LABEL, SIGNING_LABEL, own_secret};
 pub use folder::{create, read_zone_file};
+pub use keyfile::check_unlock;
 use labels::Labels;
 
 /// What `zone.json` says: nothing secret.
@@ -178,6 +185,8 @@ pub(crate) struct Inner {
     progressed: Condvar,
     /// How often a rebuild was asked for.
     rebuilds_wanted: AtomicU64,
+    /// What following stopped at was mended: it may be tried again.
+    follow_again: AtomicBool,
     /// Counts changes of what the intake must know.
     changes: AtomicU64,
     governing: Mutex<governance::Governing>,
@@ -186,6 +195,7 @@ pub(crate) struct Inner {
     /// What was deleted could not be brought out of the catalogue's files.
     sweep_failed: AtomicBool,
     closing: AtomicBool,
+    pub backups: Mutex<backups::Backups>,
     _lock: FolderLock,
 }
 
@@ -256,11 +266,13 @@ impl Vault {
             progress: Mutex::new(Progress::default()),
             progressed: Condvar::new(),
             rebuilds_wanted: AtomicU64::new(0),
+            follow_again: AtomicBool::new(false),
             changes: AtomicU64::new(0),
             governing: Mutex::new(governance::Governing::new(recovery.head)),
             tombs: Mutex::default(),
             sweep_failed: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            backups: Mutex::default(),
             _lock: lock,
             ledger,
             file,
