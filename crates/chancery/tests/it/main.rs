@@ -19,4 +19,5 @@ mod restores;
 mod run;
 mod scrubs;
 mod shuffle;
+mod upgrade;
 mod vaults;
