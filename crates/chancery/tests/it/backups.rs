@@ -9,7 +9,7 @@ use std::time::Instant;
 use model::entry::{Header, Kind};
 use model::{KeyId, Position, Timestamp};
 use serde_json::Value;
-use server::vault::{Vault, VaultOptions};
+use server::vault::Vault;
 use store::copy::key_copies;
 use store::keystore::KeyStore;
 use store::ledger::Draft;
@@ -139,10 +139,12 @@ fn a_backup_that_is_not_there_is_said_and_hurts_nothing_else() {
 
 /// A vault whose clock a test turns.
 fn with_clock(data: &Path, seconds: &Arc<AtomicI64>) -> Vault {
-    let mut options = vaults::options();
-    let clock = seconds.clone();
-    options.clock = Arc::new(move || Timestamp::from_seconds(clock.load(Ordering::SeqCst)));
-    Vault::open(data, &UNLOCK, options).unwrap()
+    vaults::open(data, &|| {
+        let mut options = vaults::options();
+        let clock = seconds.clone();
+        options.clock = Arc::new(move || Timestamp::from_seconds(clock.load(Ordering::SeqCst)));
+        options
+    })
 }
 
 /// Ids of the secrets under which parts and wraps are sealed.
@@ -285,7 +287,7 @@ fn a_ledger_that_was_put_back_does_not_write_over_a_backup_that_knows_more() {
         std::fs::create_dir_all(target.parent().unwrap()).unwrap();
         std::fs::copy(&path, target).unwrap();
     }
-    let vault = Vault::open(&data, &UNLOCK, vaults::options()).unwrap();
+    let vault = vaults::open(&data, &vaults::options);
     vaults::import(&vault, CHAT_NAME, CHAT.as_bytes());
     vault.backup_now("test").unwrap();
     drop(vault);
@@ -293,8 +295,7 @@ fn a_ledger_that_was_put_back_does_not_write_over_a_backup_that_knows_more() {
         .iter()
         .map(|path| std::fs::read(path).unwrap())
         .collect();
-    let put_back = |options: VaultOptions| Vault::open(&older, &UNLOCK, options).unwrap();
-    let vault = put_back(vaults::options());
+    let vault = vaults::open(&older, &vaults::options);
     let error = vault.backup_now("test").unwrap_err().to_string();
     assert!(error.contains("reaches further than this ledger"), "{error}");
     // It goes on on its own, until it is as long: then it is another history.

@@ -61,7 +61,7 @@ fn small_backup() -> TempDir {
 }
 
 fn answers(data: &Path) -> Vec<String> {
-    let vault = Vault::open(data, &UNLOCK, vaults::options()).unwrap();
+    let vault = vaults::open(data, &vaults::options);
     let found = vaults::search(&vault, "is:any");
     found
         .iter()
@@ -70,7 +70,7 @@ fn answers(data: &Path) -> Vec<String> {
 }
 
 fn gaps_of_restores(data: &Path) -> Vec<u64> {
-    let vault = Vault::open(data, &UNLOCK, vaults::options()).unwrap();
+    let vault = vaults::open(data, &vaults::options);
     let mut scanner = vault.ledger().scan(Position(0));
     let mut counts = Vec::new();
     while let Some(group) = scanner.next_group().unwrap() {
@@ -102,7 +102,7 @@ fn what_comes_back_is_what_was_there_to_the_last_record() {
     let older = std::fs::read_to_string(older).unwrap();
     assert_eq!(verify_store(&new, None, Some(&older)).unwrap().findings, []);
     // Backups are not configured any more, and the second copy is where it was said.
-    let vault = Vault::open(&new, &UNLOCK, vaults::options()).unwrap();
+    let vault = vaults::open(&new, &vaults::options);
     assert!(vault.copies_known().is_empty());
     assert_eq!(done.backups_forgotten, 1);
     drop(vault);
@@ -160,7 +160,7 @@ fn another_zones_keys_and_keys_newer_than_the_ledger_are_refused() {
     let refused = restore_with(&backup, &new, |options| options.keys = Some(&keys)).unwrap_err();
     assert!(refused.to_string().contains("another zone"), "{refused}");
     // The ledger goes on after the copy, and so does the key store.
-    let vault = Vault::open(&data, &UNLOCK, vaults::options()).unwrap();
+    let vault = vaults::open(&data, &vaults::options);
     vault.remove_backup(&backup, "test").unwrap();
     let before = vault.ledger().head();
     let other_people = LONGER.replace("Anna Berg", "Zoe Klein").replace("Tom", "Uwe");
@@ -198,7 +198,7 @@ fn a_later_checkpoint_says_what_is_lost_and_one_of_another_history_is_refused() 
         folder.path().join("backup"),
         folder.path().join("new"),
     );
-    let vault = Vault::open(&data, &UNLOCK, vaults::options()).unwrap();
+    let vault = vaults::open(&data, &vaults::options);
     vault.remove_backup(&backup, "test").unwrap();
     let mut batches = 0;
     for n in 0..3 {
@@ -230,7 +230,7 @@ fn a_later_checkpoint_says_what_is_lost_and_one_of_another_history_is_refused() 
     let done = restore_with(&backup, &same, |options| options.against = Some(&note)).unwrap();
     assert_eq!((done.lost.entries_at_least, gaps_of_restores(&same)), (0, vec![]));
     // The same zone key, another history: the restored folder went its own way.
-    let vault = Vault::open(&same, &UNLOCK, vaults::options()).unwrap();
+    let vault = vaults::open(&same, &vaults::options);
     let mut forked = vault.hand_out_checkpoint("test").unwrap();
     while forked.size < later.size + 5 {
         forked = vault.hand_out_checkpoint("test").unwrap();
@@ -338,7 +338,7 @@ fn what_was_destroyed_after_a_copy_of_the_keys_is_destroyed_again_before_anythin
     );
     let old_keys = files_below(&backup.join("zone-keys")).remove(0);
     let old_keys = std::fs::read(old_keys).unwrap();
-    let vault = Vault::open(&data, &UNLOCK, vaults::options()).unwrap();
+    let vault = vaults::open(&data, &vaults::options);
     let ids = secrets_of_content(&vault);
     append_destruction(&vault, ids.clone());
     vault.backup_now("test").unwrap();
@@ -470,4 +470,55 @@ fn the_second_copy_is_kept_elsewhere_from_now_on_and_the_passphrase_is_changed()
         "--json",
     ];
     assert_eq!(place.bare(&search).json()["found"], 1);
+}
+
+#[test]
+fn a_backup_that_grows_while_it_is_restored_gives_one_moment_of_it_with_the_keys_of_that_moment() {
+    let folder = small_backup();
+    let (data, backup, new) = (
+        folder.path().join("data"),
+        folder.path().join("backup"),
+        folder.path().join("new"),
+    );
+    let vault = vaults::open(&data, &vaults::options);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // Other people each time, so that every round brings new secrets.
+            for n in 0.. {
+                if stop.load(std::sync::atomic::Ordering::SeqCst) {
+                    break;
+                }
+                let chat = LONGER.replace("Anna Berg", &format!("Zoe {n}"));
+                vaults::import(
+                    &vault,
+                    &format!("WhatsApp Chat with Zoe {n}.txt"),
+                    chat.as_bytes(),
+                );
+                vault.backup_now("test").unwrap();
+            }
+        });
+        let mut heads = std::collections::BTreeSet::new();
+        for _ in 0..8 {
+            let done = restore_with(&backup, &new, |_| {}).unwrap();
+            heads.insert(done.entries);
+            assert_eq!(verify_store(&new, Some(&UNLOCK), None).unwrap().findings, []);
+            let restored = vaults::open(&new, &vaults::options);
+            let nonce = "07".repeat(32);
+            restored.wait_normalized(restored.ledger().head()).unwrap();
+            let sizes = (done.entries, done.batches);
+            let there = restored.fingerprint(&nonce, sizes, None).unwrap();
+            assert!(
+                there.sample.iter().all(|(_, digest)| digest.is_some()),
+                "every record opens"
+            );
+            let ids: Vec<_> = there.sample.iter().map(|(id, _)| id.parse().unwrap()).collect();
+            vault.wait_normalized(vault.ledger().head()).unwrap();
+            assert_eq!(vault.fingerprint(&nonce, sizes, Some(&ids)).unwrap(), there);
+            drop(restored);
+            std::fs::remove_dir_all(&new).unwrap();
+        }
+        stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        assert!(heads.len() > 1, "it grew meanwhile: {heads:?}");
+    });
 }

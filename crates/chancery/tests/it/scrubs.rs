@@ -120,7 +120,7 @@ fn a_bad_byte_anywhere_in_either_copy_is_found_set_aside_and_mended_from_the_oth
         }
         assert!(before.len() >= 6);
     }
-    let vault = Vault::open(&data, &UNLOCK, vaults::options()).unwrap();
+    let vault = vaults::open(&data, &vaults::options);
     assert!(vault.scrub(false, "test").unwrap().holds);
 }
 

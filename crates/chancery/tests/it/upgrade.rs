@@ -56,7 +56,7 @@ fn write_store(data: &Path) {
         Timestamp::from_seconds(NOW),
     )
     .unwrap();
-    let vault = Vault::open(data, &UNLOCK, options(&seconds)).unwrap();
+    let vault = vaults::open(data, &|| options(&seconds));
     let mut secrets = Secrets::default();
     for name in ["app-secret", "verify-token"] {
         let secret = Zeroizing::new(b"a secret of 32 bytes, as Meta has".to_vec());
@@ -125,7 +125,7 @@ fn check(data: &Path, expected: &[String]) {
     assert_eq!(verify_store(data, Some(&UNLOCK), None).unwrap().findings, []);
     let checkpoint = std::fs::read_to_string(data.join("ledger/log/checkpoint")).unwrap();
     let seconds = Arc::new(AtomicI64::new(NOW + 10 * DAY));
-    let vault = Vault::open(data, &UNLOCK, options(&seconds)).unwrap();
+    let vault = vaults::open(data, &|| options(&seconds));
     assert_eq!(answers(&vault), expected);
     assert_eq!(vaults::search(&vault, "heron").len(), 4);
     assert_eq!(vaults::search(&vault, "quokka").len(), 1);
@@ -153,7 +153,7 @@ fn a_store_of_format_1_opens_holds_answers_and_goes_on() {
     let made = folder.path().join("made");
     write_store(&made);
     let seconds = Arc::new(AtomicI64::new(NOW + 10 * DAY));
-    let expected = answers(&Vault::open(&made, &UNLOCK, options(&seconds)).unwrap());
+    let expected = answers(&vaults::open(&made, &|| options(&seconds)));
     if let Some(to) = std::env::var_os(WRITE) {
         let fresh = folder.path().join("fresh");
         write_store(&fresh);

@@ -15,7 +15,7 @@ use seal::suite::{hex, sha256};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::StoreError;
-use store::copy::{Copied, Copy};
+use store::copy::{Copied, Copy, FEW_TRIES, MANY_TRIES, hold};
 use store::folder;
 use store::ledger::log::LogReader;
 use tokio::sync::watch;
@@ -373,8 +373,18 @@ impl Inner {
             Some(copy) => copy,
             None => Copy::open(&config.folder, self.note_key.clone())?,
         };
+        // A restore or a drill reads it just now: the next round is soon. Whoever asked for this one waits.
+        let tries = if always { MANY_TRIES } else { FEW_TRIES };
+        let held = match hold(&config.folder, tries) {
+            Err(StoreError::Locked(_)) if !always => {
+                open.copy = Some(copy);
+                return Ok(None);
+            }
+            held => held?,
+        };
         // A failed round begins with a copy that is opened anew: the disk may have been changed for another.
         let copied = self.bring_up(&mut copy, config, now)?;
+        drop(held);
         *open = Open {
             copy: Some(copy),
             done: Some(standing),

@@ -15,7 +15,7 @@ use seal::suite::SigningKey;
 use serde::Serialize;
 use serde_json::json;
 use store::StoreError;
-use store::copy::{Source, named_key_copies, restore_ledger};
+use store::copy::{MANY_TRIES, Source, named_key_copies};
 use store::folder::{self, FolderLock};
 use store::keystore::KeyStore;
 use store::ledger::log::LogReader;
@@ -162,6 +162,11 @@ fn put_back(
         .transpose()
         .map_err(|problem| VaultError::BadData(format!("the outside checkpoint: {problem}")))?;
     folder::create_folder(&data.join("keys"))?;
+    // Decided at one moment: the keys that are put back are those of the entries that are.
+    let is_copy = options.from.join("zone-keys").is_dir();
+    let held = is_copy
+        .then(|| store::copy::hold(options.from, MANY_TRIES))
+        .transpose()?;
     let (mut keys, keys_from, keys_begun_at) = put_keys_back(options)?;
     check_keys(&keys, &file, &key)?;
     store::failpoint::hit("restore-keys-written");
@@ -172,7 +177,9 @@ fn put_back(
         accept_loss: options.accept_loss,
     };
     let ledger_folder = data.join("ledger");
-    let restored = restore_ledger(&source, &ledger_folder, &file.zone, &key)?;
+    let plan = store::copy::plan(&source, &key)?;
+    drop(held);
+    let restored = plan.carry_out(&ledger_folder, &file.zone, &key)?;
     let copied_in_ms = millis(begun);
     let batches_lost = compare(&ledger_folder, restored.size, outside.as_ref())?;
     let known_head = known_head(options, &mut keys, restored.head, restored.known_head)?;

@@ -31,13 +31,13 @@ mod restore;
 
 pub use follow::Copied;
 pub use keys::{KeyCopy, expire, key_copies, named_key_copies};
-pub use restore::{Restored, Source, restore_ledger};
+pub use restore::{Plan, Restored, Source, plan, restore_ledger};
 pub(crate) use restore::{load_batches, log_files, whole_end};
 
 /// Ending of a file that is not whole yet.
 const UNFINISHED: &str = "part";
 
-/// A copy, held by this process alone.
+/// A copy, as its one writer knows it. Held only while it is written or read: see [`hold`].
 pub struct Copy {
     folder: PathBuf,
     key: NoteKey,
@@ -47,7 +47,6 @@ pub struct Copy {
     size: u64,
     /// Segments that are not full, with how many bytes of each were compared with the ledger or copied from it.
     compared: BTreeMap<u64, u64>,
-    _lock: FolderLock,
 }
 
 fn ledger_folder(folder: &Path) -> PathBuf {
@@ -143,7 +142,7 @@ impl Copy {
     /// Opens a copy that [`prepare`] made.
     ///
     /// # Errors
-    /// [`StoreError::Mismatch`] when it is of another zone, or no copy; [`StoreError::Locked`].
+    /// [`StoreError::Mismatch`] when it is of another zone, or no copy; [`StoreError::Io`].
     pub fn open(folder: &Path, key: NoteKey) -> Result<Copy, StoreError> {
         let there = std::fs::read_to_string(folder.join("zone.pub")).unwrap_or_default();
         if there.strip_suffix('\n') != Some(key.encode().as_str()) {
@@ -152,7 +151,6 @@ impl Copy {
                 folder.display()
             )));
         }
-        let lock = FolderLock::take(folder)?;
         let checkpoints = copied_checkpoints(&ledger_folder(folder))?;
         Ok(Copy {
             folder: folder.to_owned(),
@@ -160,7 +158,6 @@ impl Copy {
             full_below: 0,
             size: checkpoints.last().map_or(0, |(size, _)| *size),
             compared: BTreeMap::new(),
-            _lock: lock,
         })
     }
 
@@ -168,6 +165,29 @@ impl Copy {
     pub fn folder(&self) -> &Path {
         &self.folder
     }
+}
+
+/// How often, and after what pauses, a copy that somebody holds is tried again: by a round that comes again anyway, and by
+/// whoever cannot come again.
+pub const FEW_TRIES: u32 = 3;
+/// The same.
+pub const MANY_TRIES: u32 = 100;
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// Holds a copy, so that nobody writes it, or reads while it is written; waits a while for whoever holds it. None when it
+/// cannot be held because nothing can be written there: then nobody writes it.
+///
+/// # Errors
+/// [`StoreError::Locked`] when somebody held it at every try.
+pub fn hold(folder: &Path, tries: u32) -> Result<Option<FolderLock>, StoreError> {
+    for _ in 0..tries {
+        match FolderLock::take(folder) {
+            Ok(lock) => return Ok(Some(lock)),
+            Err(StoreError::Locked(_)) => std::thread::sleep(PAUSE),
+            Err(_) => return Ok(None),
+        }
+    }
+    Err(StoreError::Locked(folder.to_owned()))
 }
 
 /// How far a copy has come: batches of its newest checkpoint.

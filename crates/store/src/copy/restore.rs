@@ -64,14 +64,57 @@ pub fn restore_ledger(
     zone: &ZoneId,
     key: &NoteKey,
 ) -> Result<Restored, StoreError> {
+    plan(source, key)?.carry_out(to, zone, key)
+}
+
+/// What is to be put back: decided at one moment, while nobody writes the copy; it may grow on while it is carried out.
+pub struct Plan {
+    sources: Vec<Places>,
+    wanted: Vec<Wanted>,
+    chosen: Chosen,
+}
+
+/// Decides what can be put back.
+///
+/// # Errors
+/// As [`restore_ledger`].
+pub fn plan(source: &Source<'_>, key: &NoteKey) -> Result<Plan, StoreError> {
     let mut sources = vec![Places::of(source.ledger)?];
     sources.extend(source.other.map(Places::of).transpose()?);
-    for part in ["segments", "log", "aside"] {
-        folder::create_folder(&to.join(part))?;
+    for place in sources.iter_mut().flat_map(|places| &mut places.segments) {
+        if place.is_open {
+            place.limit = Some(whole_end(place)?.0);
+        }
     }
     let (wanted, available) = available(&sources)?;
     let chosen = choose(source, &sources, key, available)?;
-    let placed = write_log(to, &chosen)?;
+    Ok(Plan {
+        sources,
+        wanted,
+        chosen,
+    })
+}
+
+impl Plan {
+    /// Puts it back, as [`restore_ledger`] does.
+    ///
+    /// # Errors
+    /// As [`restore_ledger`].
+    pub fn carry_out(&self, to: &Path, zone: &ZoneId, key: &NoteKey) -> Result<Restored, StoreError> {
+        put_back(self, to, zone, key)
+    }
+}
+
+fn put_back(plan: &Plan, to: &Path, zone: &ZoneId, key: &NoteKey) -> Result<Restored, StoreError> {
+    let Plan {
+        sources,
+        wanted,
+        chosen,
+    } = plan;
+    for part in ["segments", "log", "aside"] {
+        folder::create_folder(&to.join(part))?;
+    }
+    let placed = write_log(to, chosen)?;
     failpoint::hit("restore-log-written");
     let mut places = placed;
     places.segments = wanted.iter().map(|wanted| target(to, wanted)).collect();
@@ -84,9 +127,9 @@ pub fn restore_ledger(
         known_head: chosen.known_head,
         from_other: BTreeSet::new(),
     };
-    let mut checked = copy_and_check(&sources, &wanted, &places, (zone, key), &mut restored)?;
+    let mut checked = copy_and_check(sources, wanted, &places, (zone, key), &mut restored)?;
     if !checked.findings.is_empty() && sources.len() > 1 {
-        mend(&sources, &places, &checked, &mut restored)?;
+        mend(sources, &places, &checked, &mut restored)?;
         checked = check(&places, zone, key, None, &mut |_| Ok(()))?;
     }
     if let Some(first) = checked.findings.first() {
@@ -448,14 +491,14 @@ fn copy_segment(sources: &[Places], wanted: &Wanted, to: &SegmentPlace) -> Copie
 }
 
 fn copy_from(place: &SegmentPlace, to: &SegmentPlace) -> Result<u64, StoreError> {
-    let length = if to.is_open && place.is_open {
-        whole_end(place)?.0
-    } else {
-        u64::MAX
-    };
+    let length = place.limit.unwrap_or(u64::MAX);
     let mut target = folder::create_file(&to.path, false)?;
     target.set_len(0).map_err(StoreError::io("writing", &to.path))?;
-    let file = open(&place.path)?;
+    let file = match open(&place.path) {
+        // It became full meanwhile, and has the same bytes in front under its other name.
+        Err(_) if place.is_open => open(&place.path.with_extension("seg"))?,
+        opened => opened?,
+    };
     std::io::copy(&mut file.take(length), &mut target).map_err(StoreError::io("writing", &to.path))
 }
 
