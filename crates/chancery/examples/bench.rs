@@ -28,7 +28,7 @@ fn main() {
     );
 }
 
-const BENCHES: &[(&str, fn()); 7] = &[
+const BENCHES: &[(&str, fn()); 9] = &[
     ("ingest", || cargo_example("store", "bench_ingest", &["5"])),
     ("http", || cargo_example("server", "http_load", &[])),
     ("verify", || cargo_example("seal", "verify_speed", &["1000000"])),
@@ -38,6 +38,8 @@ const BENCHES: &[(&str, fn()); 7] = &[
     ("webhooks", || {
         cargo_example("server", "webhook_growth", &["500000"])
     }),
+    ("scrub", scrub),
+    ("restore", restore),
 ];
 
 fn cargo_example(package: &str, example: &str, arguments: &[&str]) {
@@ -229,6 +231,127 @@ fn import() {
     println!(
         "peak memory at 1,000,000 / at 200,000: {:.2} (limit 1.20)",
         rows[1] / rows[0]
+    );
+}
+
+/// Rounds of [`scrub`] and [`restore`], each with the peer before or after in turn.
+const ROUNDS: usize = 5;
+
+/// An instance with a second argument's number of messages, a million unless told, and a backup in `backup`.
+fn backed_up() -> Instance {
+    let messages = std::env::args()
+        .nth(2)
+        .map_or(1_000_000, |text| text.parse().unwrap());
+    let instance = Instance::new();
+    let file = instance.at.path().join("WhatsApp Chat with Group 1.txt");
+    let made = Command::new("python3")
+        .args(["bench/make_export.py", &messages.to_string()])
+        .arg(&file)
+        .status()
+        .unwrap();
+    assert!(made.success(), "no export was made");
+    instance.import(&file);
+    std::fs::remove_file(file).unwrap();
+    instance.run(&[
+        "backup",
+        "add",
+        &instance.at.path().join("backup").display().to_string(),
+    ]);
+    instance
+}
+
+fn files_below(folder: &Path, into: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files_below(&path, into);
+        } else {
+            into.push(path);
+        }
+    }
+}
+
+/// Runs ours and the peer in alternating order; seconds of each in each round.
+fn alternating(mut ours: impl FnMut() -> f64, mut peer: impl FnMut() -> f64) -> (Vec<f64>, Vec<f64>) {
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        if round % 2 == 0 {
+            first.push(ours());
+            second.push(peer());
+        } else {
+            second.push(peer());
+            first.push(ours());
+        }
+    }
+    (first, second)
+}
+
+/// `scrub` of the data folder and a backup, the whole command, against `sha256sum` of the same files.
+fn scrub() {
+    let instance = backed_up();
+    // Looked up anew each time: a scrub is an entry, and the unfinished tiles have other names after it.
+    let files = || {
+        let mut found = Vec::new();
+        for folder in ["data/ledger", "backup/ledger"] {
+            files_below(&instance.at.path().join(folder), &mut found);
+        }
+        found
+    };
+    let bytes: u64 = files().iter().map(|file| file.metadata().unwrap().len()).sum();
+    let (ours, peer) = alternating(
+        || instance.run(&["scrub"]).seconds,
+        || measured(Command::new("sha256sum").args(files()).stdout(Stdio::null())).seconds,
+    );
+    println!(
+        "scrub of {} MiB: {ours:.2?} s, sha256sum: {peer:.2?} s",
+        bytes >> 20
+    );
+    println!(
+        "sha256sum / scrub (median): {:.2} (limit 0.5)",
+        median(peer) / median(ours)
+    );
+}
+
+/// `restore`, the whole command, against copying the same bytes durably.
+fn restore() {
+    let instance = backed_up();
+    let at = instance.at.path();
+    let (backup, copied) = (at.join("backup"), at.join("copied"));
+    let mut files = Vec::new();
+    files_below(&backup, &mut files);
+    let bytes: u64 = files.iter().map(|file| file.metadata().unwrap().len()).sum();
+    let (ours, peer) = alternating(
+        || {
+            let took = measured(
+                Command::new(program())
+                    .args(["restore", "--from"])
+                    .arg(&backup)
+                    .arg("--data")
+                    .arg(at.join("restored"))
+                    .arg("--passphrase-file")
+                    .arg(at.join("passphrase"))
+                    .stdout(Stdio::null()),
+            );
+            std::fs::remove_dir_all(at.join("restored")).unwrap();
+            took.seconds
+        },
+        || {
+            let mut copy = Command::new("sh");
+            copy.args(["-c", "cp -r \"$0\" \"$1\" && sync -f \"$1\""])
+                .arg(&backup)
+                .arg(&copied);
+            let took = measured(&mut copy);
+            std::fs::remove_dir_all(&copied).unwrap();
+            took.seconds
+        },
+    );
+    println!(
+        "restore of {} MiB: {ours:.2?} s, cp and sync: {peer:.2?} s",
+        bytes >> 20
+    );
+    println!(
+        "copying / restore (median): {:.2} (limit 0.5)",
+        median(peer) / median(ours)
     );
 }
 

@@ -141,6 +141,21 @@ pub enum Command {
     /// Delete everything derived from the ledger and make it again.
     #[command(after_help = "Example: chancery rebuild --data ./archive")]
     Rebuild,
+    /// Backups on other disks: add, list, remove, now.
+    #[command(subcommand)]
+    Backup(crate::copies::BackupCommand),
+    /// Put a data folder back from a backup; or try it, and delete it again.
+    #[command(
+        after_help = "Examples: chancery restore --from /mnt/backup/chancery --data ./archive\n          \
+                            chancery restore --drill --data ./archive"
+    )]
+    Restore(crate::copies::RestoreArgs),
+    /// Read every byte of the data folder and its backups, and compare them; exit 1 if something does not hold.
+    #[command(after_help = "Example: chancery scrub --repair --data ./archive")]
+    Scrub(crate::copies::ScrubArgs),
+    /// The key store for so many of several people together: key, make, open, drill.
+    #[command(subcommand)]
+    Escrow(crate::escrow::EscrowCommand),
     /// The key ring, without secrets, and what is destroyed in it.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -349,6 +364,23 @@ pub enum KeysCommand {
     /// Write the certificate of a destruction: what is gone, who decided, what is beyond reach.
     #[command(after_help = "Example: chancery keys certificate 1057 --out certificate.html --language zh-CN")]
     Certificate(CertificateArgs),
+    /// Keep the second copy of the key store in this file from now on; what is destroyed is destroyed there at once.
+    #[command(after_help = "Example: chancery keys copy --out /media/usb/keystore")]
+    Copy {
+        /// A new file, on another disk. The file that was the second copy before is deleted.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Open the key store with another passphrase from now on; every secret is sealed anew.
+    #[command(after_help = "Example: chancery keys passphrase --new-passphrase-file new.txt")]
+    Passphrase {
+        /// File with the new passphrase; else a prompt.
+        #[arg(long, value_name = "FILE", conflicts_with = "new_key_file")]
+        new_passphrase_file: Option<PathBuf>,
+        /// File with a key instead of a passphrase, kept elsewhere; made when it is not there.
+        #[arg(long, value_name = "FILE")]
+        new_key_file: Option<PathBuf>,
+    },
 }
 
 /// `chancery user`.

@@ -12,7 +12,8 @@ use crate::operation::{Chosen, Export, Import, Interim, Operation};
 use crate::print::{self, Words};
 use crate::progress::Bar;
 use crate::{
-    connection, demo, dmz, files, governing, init, owner, parse, perform, serve, tables, user, verify,
+    connection, copies, demo, dmz, escrow, files, governing, init, owner, parse, perform, serve, tables,
+    user, verify,
 };
 
 /// Does what was typed; answers the exit code.
@@ -42,6 +43,15 @@ pub fn dispatch(args: Arguments) -> Result<u8, Failure> {
         Command::Verify { against } => verify::verify(global, against.as_deref()),
         Command::Checkpoint { out } => checkpoint(global, &out),
         Command::Rebuild => simple(global, Operation::Rebuild, tables::rebuilt),
+        Command::Backup(command) => copies::backup(global, command),
+        Command::Restore(args) => copies::run_restore(global, &args),
+        Command::Escrow(command) => escrow::escrow(global, command),
+        Command::Scrub(args) => copies::scrub(global, &args),
+        Command::Keys(KeysCommand::Copy { out }) => copies::key_copy(global, &out),
+        Command::Keys(KeysCommand::Passphrase {
+            new_passphrase_file,
+            new_key_file,
+        }) => copies::change_passphrase(global, new_passphrase_file.as_deref(), new_key_file.as_deref()),
         Command::Keys(KeysCommand::List) => simple(global, Operation::KeysList, tables::keys),
         Command::Keys(KeysCommand::Attest) => simple(global, Operation::KeysAttest, tables::attested),
         Command::Keys(KeysCommand::Destroy(args)) => governing::destroy(global, args),

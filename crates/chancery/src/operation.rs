@@ -54,6 +54,56 @@ pub enum Operation {
     KeysList,
     /// What can be said of it.
     KeysAttest,
+    /// Keep the second copy of the key store in another file.
+    KeysCopy {
+        /// The file.
+        out: PathBuf,
+    },
+    /// Open the key store with something else from now on.
+    KeysPassphrase {
+        /// It.
+        secret: Hidden,
+        /// The bytes of a key file, no passphrase.
+        is_key_file: bool,
+    },
+    /// Keep a backup.
+    BackupAdd {
+        /// Where.
+        folder: PathBuf,
+        /// Days for copies of the key store.
+        keep_keys_days: u32,
+    },
+    /// No longer.
+    BackupRemove {
+        /// Which.
+        folder: PathBuf,
+    },
+    /// All backups.
+    BackupList,
+    /// Bring them up to date.
+    BackupNow,
+    /// Read everything.
+    Scrub {
+        /// Mend what does not hold.
+        repair: bool,
+    },
+    /// Compare what a drill put back.
+    Drill {
+        /// What it found.
+        report: server::vault::drill::DrillReport,
+    },
+    /// Split what opens the key store.
+    EscrowMake {
+        /// The recipients' public keys.
+        recipients: Vec<String>,
+        /// So many are needed.
+        threshold: u8,
+    },
+    /// Write down that an escrow opened it.
+    EscrowDrill {
+        /// What it opened.
+        opened: Value,
+    },
     /// Add a person.
     UserAdd {
         /// Name.
@@ -115,7 +165,7 @@ pub struct Export {
     pub force: bool,
 }
 
-/// A connection with its secrets: the only operation that carries any.
+/// A connection with its secrets.
 #[derive(Serialize, Deserialize)]
 pub struct ConnectionAdd {
     /// Without secrets.

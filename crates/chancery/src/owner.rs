@@ -30,16 +30,32 @@ pub fn run(global: &Global, operation: Operation, emit: &mut Emit<'_>) -> Result
         return socket::ask(owner, &operation, emit);
     }
     let secret = passphrase::ask(global)?;
+    run_with(&data, &secret, operation, emit)
+}
+
+/// The same with what opens the key store in hand.
+///
+/// # Errors
+/// What went wrong, there or here.
+pub fn run_with(
+    data: &Path,
+    secret: &Secret,
+    operation: Operation,
+    emit: &mut Emit<'_>,
+) -> Result<Value, Failure> {
+    if let Some(owner) = socket::connect(data)? {
+        return socket::ask(owner, &operation, emit);
+    }
     for _ in 0..TRIES {
-        match open(&data, &secret) {
+        match open(data, secret) {
             Err(VaultError::Store(StoreError::Locked(_))) => std::thread::sleep(PAUSE),
             vault => return perform::perform(&vault?, operation, &actor(rustix::process::getuid()), emit),
         }
-        if let Some(owner) = socket::connect(&data)? {
+        if let Some(owner) = socket::connect(data)? {
             return socket::ask(owner, &operation, emit);
         }
     }
-    Err(VaultError::Store(StoreError::Locked(data)).into())
+    Err(VaultError::Store(StoreError::Locked(data.to_owned())).into())
 }
 
 /// Opens the vault in this process.

@@ -68,6 +68,31 @@ pub fn ask(global: &Global) -> Result<Secret, Failure> {
 /// # Errors
 /// Too short, or the two differ.
 pub fn choose(global: &Global) -> Result<Secret, Failure> {
+    // A key file may have to be made first.
+    let given = match global.key_file {
+        Some(_) => None,
+        None => given(global)?,
+    };
+    chosen(
+        global,
+        given,
+        "Passphrase",
+        "--passphrase-file FILE or CHANCERY_PASSPHRASE",
+    )
+}
+
+/// The same of what takes the place of another: from the files that were named, else asked for. The environment holds
+/// the old one.
+///
+/// # Errors
+/// As [`choose`].
+pub fn choose_new(named: &Global) -> Result<Secret, Failure> {
+    let file = named.passphrase_file.as_deref().map(line_of).transpose()?;
+    let instead = "--new-passphrase-file FILE or --new-key-file FILE";
+    chosen(named, file.map(Secret::Passphrase), "New passphrase", instead)
+}
+
+fn chosen(global: &Global, given: Option<Secret>, what: &str, instead: &str) -> Result<Secret, Failure> {
     if let Some(path) = &global.key_file {
         if !path.exists() {
             make_key_file(path)?;
@@ -82,9 +107,9 @@ pub fn choose(global: &Global) -> Result<Secret, Failure> {
         }
         return Ok(Secret::KeyFile(key));
     }
-    let secret = match given(global)? {
+    let secret = match given {
         Some(Secret::Passphrase(secret)) => secret,
-        _ => twice("Passphrase", "--passphrase-file FILE or CHANCERY_PASSPHRASE")?,
+        _ => twice(what, instead)?,
     };
     let characters = String::from_utf8_lossy(&secret).chars().count();
     if characters < PASSPHRASE_MIN {

@@ -5,6 +5,7 @@ use std::io::BufWriter;
 
 use connect::{Door, Secrets};
 use model::{MessageId, Position};
+use seal::keyring::Unlock;
 use serde_json::{Value, json};
 use server::vault::captures::Descriptor;
 use server::vault::export::Selection;
@@ -44,6 +45,31 @@ pub fn perform(
         }
         Operation::KeysList => Ok(vault.keys(actor)?),
         Operation::KeysAttest => Ok(vault.attest_keys(actor)?),
+        Operation::KeysCopy { out } => Ok(vault.set_key_copy(&out, actor)?),
+        Operation::KeysPassphrase { secret, is_key_file } => {
+            let unlock = match is_key_file {
+                true => Unlock::KeyFile(&secret.0),
+                false => Unlock::Passphrase(&secret.0),
+            };
+            Ok(vault.change_unlock(&unlock, crate::copies::COST, actor)?)
+        }
+        Operation::BackupAdd {
+            folder,
+            keep_keys_days,
+        } => Ok(vault.add_backup(&folder, keep_keys_days, actor)?),
+        Operation::BackupRemove { folder } => Ok(vault.remove_backup(&folder, actor)?),
+        Operation::BackupList => Ok(vault.backups()?),
+        Operation::BackupNow => Ok(vault.backup_now(actor)?),
+        Operation::Scrub { repair } => Ok(json!(vault.scrub(repair, actor)?)),
+        Operation::Drill { report } => Ok(vault.note_drill(&report, actor)?),
+        Operation::EscrowMake {
+            recipients,
+            threshold,
+        } => {
+            let (escrow, shares) = vault.make_escrow(&recipients, threshold, actor)?;
+            Ok(json!({ "escrow": escrow, "shares": shares }))
+        }
+        Operation::EscrowDrill { opened } => Ok(vault.note_escrow_drill(&opened, actor)?),
         Operation::UserAdd { name, role, digest } => Ok(json!(vault.add_user(&name, role, &digest, actor)?)),
         Operation::UserList => Ok(json!({ "users": vault.users() })),
         Operation::Governing(governing) => crate::governing::perform(vault, governing, actor),

@@ -111,7 +111,9 @@ async fn run(global: &Global, args: &ServeArgs, data: &Path, vault: &Arc<Vault>)
         stopping.clone(),
     ));
     let fetching = tokio::spawn(server::vault::fetches::run(vault.clone(), stopping.clone()));
-    let forwarding = tokio::spawn(server::vault::forward::run(vault.clone(), stopping));
+    let forwarding = tokio::spawn(server::vault::forward::run(vault.clone(), stopping.clone()));
+    let backing_up = tokio::spawn(server::vault::backups::run(vault.clone(), stopping.clone()));
+    let scrubbing = tokio::spawn(server::vault::scrubs::run(vault.clone(), stopping));
     let listener = Listener::start(data, vault.clone())?;
     announce(global, data, running.as_ref())?;
     stopped.await;
@@ -123,6 +125,11 @@ async fn run(global: &Global, args: &ServeArgs, data: &Path, vault: &Arc<Vault>)
     let _ = upkeep.await;
     let _ = fetching.await;
     let _ = forwarding.await;
+    let _ = backing_up.await;
+    let _ = scrubbing.await;
+    // Once more when nothing comes any more: a backup of a server that was stopped lacks nothing.
+    let last = vault.clone();
+    let _ = tokio::task::spawn_blocking(move || last.follow_backups()).await;
     Ok(())
 }
 

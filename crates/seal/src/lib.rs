@@ -13,6 +13,7 @@ pub mod act;
 pub mod batch;
 pub mod bundle;
 pub mod envelope;
+pub mod escrow;
 pub mod group;
 pub mod keyring;
 pub mod note;

@@ -39,6 +39,21 @@ pub const DESTRUCTION: &[&str] = &[
     "destruction-swept",
 ];
 
+/// Places in the making of copies, in restoring, repairing and escrow.
+pub const NAMES_OF_COPIES: &[&str] = &[
+    "copy-opened",
+    "copy-half-written",
+    "copy-segment-named",
+    "copy-checkpoint-written",
+    "copy-keys-half-written",
+    "restore-segments-copied",
+    "restore-log-written",
+    "restore-keys-written",
+    "scrub-set-aside",
+    "scrub-replaced",
+    "escrow-share-written",
+];
+
 /// Dies here when this place is armed and its count is reached.
 pub fn hit(name: &str) {
     if !cfg!(debug_assertions) {

@@ -28,6 +28,8 @@ pub struct KeyStore {
     ring: Keyring,
     /// A write failed: the ring in memory may be ahead of the file.
     failed: bool,
+    /// Counts writes, so that whoever copies the file sees that there is something new.
+    writes: u64,
 }
 
 impl KeyStore {
@@ -53,6 +55,7 @@ impl KeyStore {
             length,
             ring,
             failed: false,
+            writes: 0,
         })
     }
 
@@ -80,6 +83,7 @@ impl KeyStore {
             length,
             ring: opened.ring,
             failed: false,
+            writes: 0,
         };
         store.write_copy()?;
         Ok(store)
@@ -97,6 +101,23 @@ impl KeyStore {
             return Err(StoreError::damaged(place, "its last record is incomplete"));
         }
         Ok(opened.ring.all().count() as u64)
+    }
+
+    /// The file's bytes from an offset on, sealed as they are.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]; [`StoreError::Stopped`] when the file may not be what the ring is.
+    pub fn sealed_from(&self, offset: u64) -> Result<Vec<u8>, StoreError> {
+        if self.failed {
+            return Err(StoreError::Stopped);
+        }
+        let mut bytes = vec![0; usize::try_from(self.length.saturating_sub(offset)).unwrap_or(0)];
+        if !bytes.is_empty() {
+            self.file
+                .read_exact_at(&mut bytes, offset)
+                .map_err(StoreError::io("reading", &self.path))?;
+        }
+        Ok(bytes)
     }
 
     /// The ring.
@@ -137,6 +158,7 @@ impl KeyStore {
         failpoint::hit("keystore-appended");
         self.append_copy(&bytes)?;
         self.length += bytes.len() as u64;
+        self.writes += 1;
         self.failed = false;
         Ok(())
     }
@@ -192,7 +214,8 @@ impl KeyStore {
         self.destroy_each(&each)
     }
 
-    /// As [`KeyStore::destroy`], each by an entry of its own. What is gone already is passed over.
+    /// As [`KeyStore::destroy`], each by an entry of its own, with one writing of the file. What is gone already is passed
+    /// over.
     ///
     /// # Errors
     /// As [`KeyStore::append`].
@@ -212,12 +235,19 @@ impl KeyStore {
                 self.ring.append(record)?;
             }
         }
+        self.rewrite()
+    }
+
+    /// Puts the whole file anew, as the ring is.
+    fn rewrite(&mut self) -> Result<(), StoreError> {
+        self.failed = true;
         let bytes = self.ring.rewrite()?;
         folder::replace_file(&self.path, &bytes)?;
         let file = folder::create_file(&self.path, false)?;
         overwrite(&std::mem::replace(&mut self.file, file), &self.path);
         failpoint::hit("keystore-replaced");
         self.length = bytes.len() as u64;
+        self.writes += 1;
         let old_copy = self
             .copy
             .as_ref()
@@ -229,6 +259,101 @@ impl KeyStore {
         // Not before the second copy is written too: until then it still holds what was destroyed.
         self.failed = false;
         Ok(())
+    }
+
+    /// Opens with another passphrase or key file from now on: a new master key, and every record sealed anew. What
+    /// opened it before still opens older copies.
+    ///
+    /// # Errors
+    /// [`StoreError::Keyring`] for a weak passphrase; as [`KeyStore::append`].
+    pub fn change_unlock(&mut self, unlock: &Unlock<'_>, cost: PassphraseCost) -> Result<(), StoreError> {
+        if self.failed {
+            return Err(StoreError::Stopped);
+        }
+        self.ring.change_unlock(unlock, cost)?;
+        self.rewrite()
+    }
+
+    /// Forgets what the ring knows of a ledger behind `head`: secrets made there, which no entry below needs. What was
+    /// destroyed stays destroyed, as if it had been at `head`.
+    ///
+    /// # Errors
+    /// As [`KeyStore::append`].
+    pub fn cut_back(&mut self, head: Position) -> Result<(), StoreError> {
+        self.ring.cut_back(head);
+        self.rewrite()
+    }
+
+    /// Keeps the second copy in another file from now on, or none.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]; then everything is as before.
+    pub fn set_copy(&mut self, copy: Option<PathBuf>) -> Result<(), StoreError> {
+        let before = std::mem::replace(&mut self.copy, copy);
+        self.write_copy().inspect_err(|_| self.copy = before)
+    }
+
+    /// Writes the file once to another place, which gets its name when it is whole and durable.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        folder::replace_file(path, &self.sealed_from(0)?)
+    }
+
+    /// Whether the file is still what was read and written: compared record by record with the key that opened it.
+    ///
+    /// # Errors
+    /// [`StoreError::Keyring`] names the byte; [`StoreError::Damaged`].
+    pub fn check_file(&self) -> Result<(), StoreError> {
+        let bytes = folder::read_file(&self.path, FILE_BYTES_MAX)?;
+        self.check_bytes(&bytes)
+    }
+
+    /// The same of another file that should be equal: the second copy.
+    ///
+    /// # Errors
+    /// As [`KeyStore::check_file`].
+    pub fn check_copy(&self) -> Result<(), StoreError> {
+        let Some(copy) = &self.copy else { return Ok(()) };
+        self.check_bytes(&folder::read_file(copy, FILE_BYTES_MAX)?)
+    }
+
+    fn check_bytes(&self, bytes: &[u8]) -> Result<(), StoreError> {
+        let covered = self.ring.check(bytes)?;
+        if covered != bytes.len() || bytes.len() as u64 != self.length {
+            return Err(StoreError::damaged(
+                "key store",
+                "is not as long as it was written",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Writes the file and its second copy anew from what is in memory.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn write_anew(&mut self) -> Result<(), StoreError> {
+        if self.failed {
+            return Err(StoreError::Stopped);
+        }
+        self.rewrite()
+    }
+
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the second copy is kept.
+    pub fn copy_path(&self) -> Option<&Path> {
+        self.copy.as_deref()
+    }
+
+    /// Counts writes of the file since it was opened.
+    pub fn writes(&self) -> u64 {
+        self.writes
     }
 
     fn append_copy(&self, bytes: &[u8]) -> Result<(), StoreError> {

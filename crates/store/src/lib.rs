@@ -8,9 +8,11 @@
 //! its URL in one place, and the suites in `tests/`, which then run against it too.
 
 pub mod catalogue;
+pub mod copy;
 pub mod failpoint;
 pub mod folder;
 pub mod keystore;
 pub mod ledger;
+pub mod scrub;
 
 pub use folder::StoreError;

@@ -1,17 +1,20 @@
 //! The program as people use it, and the pages generated from it.
 #![cfg(test)]
 
+mod backups;
 mod canary;
 mod cli;
 mod clock;
 mod confined;
 mod connections;
+mod copies_crash;
 mod crash;
 mod deploy;
 mod disk;
 mod dmz;
 mod doors;
 mod erasure;
+mod escrows;
 mod faults;
 mod flips;
 mod forward;
@@ -25,6 +28,9 @@ mod media;
 mod memory;
 mod peers;
 mod power;
+mod restores;
 mod run;
+mod scrubs;
 mod shuffle;
+mod upgrade;
 mod vaults;

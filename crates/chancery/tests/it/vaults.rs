@@ -3,7 +3,7 @@
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::entry::Origin;
 use model::{Position, Timestamp};
@@ -16,12 +16,15 @@ use server::vault::captures::Descriptor;
 use server::vault::export::Selection;
 use server::vault::import::{ImportOptions, Imported};
 use server::vault::{Vault, VaultError, VaultOptions, create};
+use store::StoreError;
 use store::ledger::{Draft, LedgerOptions};
 
 /// What the vaults of [`fresh`] open with.
 pub const UNLOCK: Unlock<'static> = Unlock::Passphrase(b"a passphrase of the tests");
 
 const NOW: i64 = 1_764_000_000;
+/// A lock that stays taken longer is somebody's.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Small segments and quick checkpoints, at a fixed time.
 pub fn options() -> VaultOptions {
@@ -42,7 +45,21 @@ pub fn fresh(folder: &Path) -> Vault {
     };
     let now = Timestamp::from_seconds(NOW);
     create(folder, "us".parse().unwrap(), &UNLOCK, cost, None, now).unwrap();
-    Vault::open(folder, &UNLOCK, options()).unwrap()
+    open(folder, &options)
+}
+
+/// Opens a data folder. Its lock may seem taken for a moment: a test beside this one starts a program, and until that has
+/// begun it holds what is open here.
+pub fn open(folder: &Path, options: &dyn Fn() -> VaultOptions) -> Vault {
+    let begun = Instant::now();
+    loop {
+        match Vault::open(folder, &UNLOCK, options()) {
+            Err(VaultError::Store(StoreError::Locked(_))) if begun.elapsed() < PATIENCE => {
+                std::thread::yield_now();
+            }
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 /// What the intake does with a webhook that it admitted.

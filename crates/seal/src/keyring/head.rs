@@ -74,8 +74,8 @@ pub fn encode_head(
     Ok(head.into_bytes())
 }
 
-/// The zone, the master key, and the length of the head.
-pub fn open_head(bytes: &[u8], unlock: &Unlock<'_>) -> Result<(ZoneId, Key, usize), KeyringError> {
+/// The zone and the length of a head, without opening it.
+pub fn split_head(bytes: &[u8]) -> Result<(ZoneId, usize), KeyringError> {
     let mut outer = Reader::new(bytes, "key store head");
     if outer.array::<8>()? != MAGIC {
         return Err(Malformed::Value("key store magic").into());
@@ -90,7 +90,19 @@ pub fn open_head(bytes: &[u8], unlock: &Unlock<'_>) -> Result<(ZoneId, Key, usiz
     if format != FORMAT {
         return Err(Malformed::Format(format).into());
     }
-    let zone: ZoneId = reader.name()?.parse().map_err(|_| Malformed::Value("zone"))?;
+    let zone = reader.name()?.parse().map_err(|_| Malformed::Value("zone"))?;
+    Ok((zone, covered + 4))
+}
+
+/// The zone, the master key, and the length of the head.
+pub fn open_head(bytes: &[u8], unlock: &Unlock<'_>) -> Result<(ZoneId, Key, usize), KeyringError> {
+    let (zone, head_bytes) = split_head(bytes)?;
+    let mut outer = Reader::new(bytes, "key store head");
+    outer.array::<8>()?;
+    let fields = outer.blob()?;
+    let mut reader = Reader::new(fields, "key store head");
+    reader.u16()?;
+    reader.name()?;
     let code = reader.u8()?;
     if code != unlock.code() {
         return Err(KeyringError::OtherSort(if code == 1 {
@@ -119,5 +131,5 @@ pub fn open_head(bytes: &[u8], unlock: &Unlock<'_>) -> Result<(ZoneId, Key, usiz
     )
     .map_err(|_| KeyringError::Wrong)?;
     let master = <[u8; 32]>::try_from(master.as_slice()).map_err(|_| KeyringError::Wrong)?;
-    Ok((zone, Key::from_bytes(master), covered + 4))
+    Ok((zone, Key::from_bytes(master), head_bytes))
 }

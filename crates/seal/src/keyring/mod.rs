@@ -17,7 +17,7 @@ use model::{KeyId, Position, ZoneId};
 use zeroize::Zeroizing;
 
 use crate::suite::{self, Key, SealError};
-use head::{encode_head, open_head};
+use head::{encode_head, open_head, split_head};
 use records::{decode_record, encode_record};
 
 const RECORD_HEAD_BYTES: usize = 20;
@@ -244,6 +244,10 @@ impl Keyring {
     /// [`KeyringError`].
     pub fn open(bytes: &[u8], unlock: &Unlock<'_>) -> Result<Opened, KeyringError> {
         let (zone, master, head_bytes) = open_head(bytes, unlock)?;
+        Keyring::read_all(bytes, zone, master, head_bytes)
+    }
+
+    fn read_all(bytes: &[u8], zone: ZoneId, master: Key, head_bytes: usize) -> Result<Opened, KeyringError> {
         let head = bytes.get(..head_bytes).unwrap_or(&[]).to_vec();
         let mut ring = Keyring::empty(zone, head, master);
         let mut at = head_bytes;
@@ -399,6 +403,69 @@ impl Keyring {
         }
         *self = fresh;
         Ok(file)
+    }
+
+    /// Seals under a new master key, which another passphrase or key file opens. The file must be written anew.
+    ///
+    /// # Errors
+    /// As [`Keyring::create`].
+    pub fn change_unlock(&mut self, unlock: &Unlock<'_>, cost: PassphraseCost) -> Result<(), KeyringError> {
+        let master = Key::random()?;
+        self.head = encode_head(&self.zone, unlock, cost, &master)?;
+        self.master = master;
+        Ok(())
+    }
+
+    /// The master key: to split it among the recipients of an escrow.
+    pub fn master(&self) -> &Key {
+        &self.master
+    }
+
+    /// Opens the bytes of a file with its master key, as an escrow gives it back.
+    ///
+    /// # Errors
+    /// [`KeyringError::Wrong`] when it is another ring's, or of before the passphrase was changed; [`KeyringError`].
+    pub fn open_with_master(bytes: &[u8], master: &Key) -> Result<Opened, KeyringError> {
+        let (zone, head_bytes) = split_head(bytes)?;
+        let opened = Keyring::read_all(bytes, zone, master.clone(), head_bytes);
+        match opened {
+            // The zone's own secrets are the first record of every ring: if that does not open, the key is another.
+            Err(KeyringError::Altered { offset }) if offset == head_bytes as u64 => Err(KeyringError::Wrong),
+            other => other,
+        }
+    }
+
+    /// Whether the bytes of a file are this ring's, every record of them; how many bytes that covers.
+    ///
+    /// # Errors
+    /// [`KeyringError::Altered`] names the byte.
+    pub fn check(&self, bytes: &[u8]) -> Result<usize, KeyringError> {
+        let (zone, head_bytes) = split_head(bytes)?;
+        if bytes.get(..head_bytes) != Some(self.head.as_slice()) {
+            return Err(KeyringError::Altered { offset: 0 });
+        }
+        let opened = Keyring::read_all(bytes, zone, self.master.clone(), head_bytes)?;
+        Ok(opened.covered_bytes)
+    }
+
+    /// Forgets secrets that were made when the ledger reached further than `head`: no entry below it needs them. What
+    /// was destroyed stays destroyed, as if it had been at `head`. The file must be written anew.
+    pub fn cut_back(&mut self, head: Position) {
+        let newer: Vec<KeyId> = self
+            .held
+            .iter()
+            .filter(|(_, held)| held.at > head && held.secret.is_some())
+            .map(|(id, _)| *id)
+            .collect();
+        for id in newer {
+            if let Some(held) = self.held.remove(&id) {
+                self.found.remove(&(held.kind, held.label));
+            }
+            self.order.retain(|known| *known != id);
+        }
+        for held in self.held.values_mut() {
+            held.at = held.at.min(head);
+        }
     }
 
     /// Whose ring it is.

@@ -81,9 +81,10 @@ fn run(inner: &Arc<Inner>) {
     }
 }
 
-/// Waits until it is time, a rebuild is wanted, or the vault closes.
+/// Waits until it is time, a rebuild is wanted, a scrub mended something, or the vault closes.
 fn rest(inner: &Inner, until: Option<Instant>) {
-    while !rebuild_is_wanted(inner) && !inner.closing.load(Ordering::SeqCst) {
+    let go_on = || rebuild_is_wanted(inner) || inner.follow_again.swap(false, Ordering::SeqCst);
+    while !inner.closing.load(Ordering::SeqCst) && !go_on() {
         let left = until.map_or(WAIT, |until| until.saturating_duration_since(Instant::now()));
         if left.is_zero() {
             return;

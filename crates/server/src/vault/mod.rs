@@ -23,11 +23,14 @@ use store::ledger::{Clock, Draft, Ledger, LedgerOptions};
 
 use crate::confine::Confined;
 
+pub mod backups;
 pub mod captures;
 pub mod connections;
 mod door;
+pub mod drill;
 mod epochs;
 mod erased;
+pub mod escrow;
 mod existing;
 pub mod export;
 pub mod fetches;
@@ -37,7 +40,8 @@ pub mod forward;
 pub mod governance;
 pub mod host;
 pub mod import;
-mod key_copies;
+pub mod key_copies;
+mod keyfile;
 mod labels;
 mod machine;
 mod normalize;
@@ -45,7 +49,9 @@ mod outside_time;
 mod parts;
 mod picked;
 mod pulls;
+pub mod restore;
 mod rows;
+pub mod scrubs;
 pub mod show;
 mod sinks;
 pub mod state;
@@ -55,6 +61,7 @@ pub mod users;
 use epochs::{Encapsulated, Epoch, current_epoch};
 use folder::{ACTS_LABEL, DIGEST_LABEL, NAMES_LABEL, SIGNING_LABEL, own_secret};
 pub use folder::{create, read_zone_file};
+pub use keyfile::check_unlock;
 use labels::Labels;
 
 /// What `zone.json` says: nothing secret.
@@ -212,6 +219,8 @@ pub(crate) struct Inner {
     progressed: Condvar,
     /// How often a rebuild was asked for.
     rebuilds_wanted: AtomicU64,
+    /// What following stopped at was mended: it may be tried again.
+    follow_again: AtomicBool,
     /// Counts changes of what the intake must know.
     changes: AtomicU64,
     governing: Mutex<governance::Governing>,
@@ -228,6 +237,7 @@ pub(crate) struct Inner {
     /// What the intakes gave up, while this process serves.
     intakes: Mutex<BTreeMap<String, Option<Confined>>>,
     closing: AtomicBool,
+    pub backups: Mutex<backups::Backups>,
     _lock: FolderLock,
 }
 
@@ -302,6 +312,7 @@ impl Vault {
             trouble: Mutex::default(),
             progressed: Condvar::new(),
             rebuilds_wanted: AtomicU64::new(0),
+            follow_again: AtomicBool::new(false),
             changes: AtomicU64::new(0),
             forwards: Mutex::default(),
             pulls: Mutex::default(),
@@ -311,6 +322,7 @@ impl Vault {
             opened,
             intakes: Mutex::default(),
             closing: AtomicBool::new(false),
+            backups: Mutex::default(),
             _lock: lock,
             ledger,
             file,

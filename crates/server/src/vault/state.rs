@@ -284,14 +284,24 @@ impl Inner {
             ),
         );
         let copy = locked(&self.keys).has_copy();
-        let advice = "none: one lost disk loses the record, and erasure is not in force; it is named when the folder is \
-                      made, with `chancery init --key-copy FILE`";
+        let advice = "none: without one erasure is not in force (a backup does not count, its copies of the key store keep \
+                      what is destroyed for days); `chancery keys copy --out FILE`, on another disk";
         let copy_detail = if copy {
             "present".to_owned()
         } else {
             advice.to_owned()
         };
         add("a second copy of the key store", copy, copy_detail);
+        for check in self.check_backups() {
+            add(&check.check, check.ok, check.detail);
+        }
+        let scrubbed = self.check_scrubbed()?;
+        add(&scrubbed.check, scrubbed.ok, scrubbed.detail);
+        let drilled = self.check_drilled()?;
+        add(&drilled.check, drilled.ok, drilled.detail);
+        if let Some(escrow) = self.check_escrow()? {
+            add(&escrow.check, escrow.ok, escrow.detail);
+        }
         let progress = *locked(&self.progress);
         add(
             "everything captured is understood",

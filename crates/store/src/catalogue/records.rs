@@ -142,6 +142,50 @@ impl Catalogue {
         Ok(found)
     }
 
+    /// Messages, events and problems of captures that are whole before a position.
+    ///
+    /// # Errors
+    /// [`StoreError::Catalogue`].
+    pub fn totals_before(&self, before: Position) -> Result<[u64; 3], StoreError> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT COUNT(*) FROM record JOIN capture ON capture.position = record.capture
+                 WHERE capture.last_position < $1 AND record.sort = $2",
+        )?;
+        let mut count = |sort: RecordSort| -> Result<u64, StoreError> {
+            let count: i64 = statement.query_row(params![number(before.0), sort.code()], |row| row.get(0))?;
+            Ok(u64::try_from(count).unwrap_or(0))
+        };
+        Ok([
+            count(RecordSort::Message)?,
+            count(RecordSort::Event)?,
+            count(RecordSort::Problem)?,
+        ])
+    }
+
+    /// Every `step`-th record of captures that are whole before a position, from the first on.
+    ///
+    /// # Errors
+    /// [`StoreError::Catalogue`].
+    pub fn spread_before(&self, before: Position, step: u64) -> Result<Vec<MessageId>, StoreError> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT capture, ordinal FROM (
+                 SELECT record.capture, record.ordinal,
+                        ROW_NUMBER() OVER (ORDER BY record.capture, record.ordinal) AS n
+                 FROM record JOIN capture ON capture.position = record.capture
+                 WHERE capture.last_position < $1
+             ) AS numbered WHERE (n - 1) % $2 = 0 ORDER BY capture, ordinal",
+        )?;
+        let found = statement
+            .query_map(params![number(before.0), number(step)], |row| {
+                Ok(MessageId {
+                    capture: position(row.get(0)?),
+                    ordinal: row.get(1)?,
+                })
+            })?
+            .collect::<Result<_, _>>()?;
+        Ok(found)
+    }
+
     /// Records that point at a message.
     ///
     /// # Errors

@@ -34,7 +34,8 @@ pub struct Log {
     durable: HashSet<PathBuf>,
 }
 
-fn encode_bundle(batches: &[Vec<u8>]) -> Vec<u8> {
+/// The bytes of an entry bundle.
+pub fn encode_bundle(batches: &[Vec<u8>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for batch in batches {
         bytes.extend_from_slice(&u16::try_from(batch.len()).unwrap_or(u16::MAX).to_be_bytes());
@@ -137,6 +138,15 @@ impl LogReader {
                 Batch::decode(bytes).map_err(|problem| StoreError::damaged(name.clone(), problem.to_string()))
             })
             .collect()
+    }
+
+    /// Root of the log as it stood at that size.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    pub fn root(&self) -> Result<Hash, StoreError> {
+        let load = |level, index, width| self.tile(level, index, width);
+        Ok(Frontier::load(self.size, load)?.root())
     }
 
     /// One batch.

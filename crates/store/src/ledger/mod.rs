@@ -21,14 +21,18 @@ use crate::folder::{self, StoreError};
 mod commit;
 mod integrate;
 pub mod log;
+pub mod places;
 mod read;
 mod recover;
 mod segments;
 pub mod verify;
 
+pub(crate) use read::{Found, read_group};
 pub use read::{Scanner, StoredEntry};
 pub use recover::Recovery;
+pub(crate) use recover::load_foot;
 use segments::SegmentTable;
+pub(crate) use segments::{segment_name, segment_path};
 
 /// What a caller hands in: the vault adds zone, position and time.
 #[derive(Debug, Clone)]
@@ -105,6 +109,23 @@ pub struct Signed {
     pub covers: Position,
     /// When it was signed, by our clock.
     pub at: Timestamp,
+}
+
+/// A segment as it stands.
+#[derive(Debug, Clone)]
+pub struct SegmentView {
+    /// Its number.
+    pub number: u64,
+    /// Position of its first entry.
+    pub first: Position,
+    /// Its file's name.
+    pub path: PathBuf,
+    /// For reading.
+    pub file: Arc<std::fs::File>,
+    /// Where its groups end: so far is durable.
+    pub end: u64,
+    /// Whether it has a footer.
+    pub is_sealed: bool,
 }
 
 struct Shared {
@@ -296,6 +317,38 @@ impl Ledger {
             .map_err(|_| StoreError::Stopped)?;
         receive.recv().map_err(|_| StoreError::Stopped)??;
         Ok(self.signed())
+    }
+
+    /// The segments as they stand, oldest first.
+    pub fn segments(&self) -> Vec<SegmentView> {
+        let table = self
+            .shared
+            .segments
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let view = |segment: &segments::SegmentInfo| SegmentView {
+            number: segment.number,
+            first: segment.first,
+            path: segment.path.clone(),
+            file: segment.file.clone(),
+            end: segment.end,
+            is_sealed: segment.sealed,
+        };
+        table.all.iter().map(view).collect()
+    }
+
+    /// Files of this ledger, to be read while it is written: what is committed later is not looked at.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], [`StoreError::Damaged`].
+    pub fn places(&self) -> Result<places::Places, StoreError> {
+        // The checkpoint is read first, the table last: what the one covers, the other has.
+        let mut places = places::Places::of_data(&self.shared.folder)?;
+        let views = self.segments();
+        for (place, view) in places.segments.iter_mut().zip(&views) {
+            place.limit = (!view.is_sealed).then_some(view.end);
+        }
+        Ok(places)
     }
 
     /// The folder of the log, to read tiles from.

@@ -10,15 +10,16 @@ use model::{Position, Timestamp, ZoneId};
 use seal::batch::Batch;
 use seal::group::entry_leaf;
 use seal::note::{Checkpoint, NoteKey};
-use seal::segment::{HEAD_BYTES_MAX, SegmentHead};
+use seal::segment::{HEAD_BYTES_MAX, SegmentFoot, SegmentHead};
 use seal::tiles::{Frontier, bundle_path, tile_path, tile_width, tiles_of};
 use seal::tree::{Hash, RootBuilder};
 
 use super::log::decode_bundle;
+use super::places::{Places, SegmentPlace};
 use super::read::{Found, read_group};
 use super::recover::{hash_file, load_foot};
-use super::segments::{present_segments, segment_name, segment_path};
-use crate::folder::{self, StoreError};
+use super::segments::segment_name;
+use crate::folder::StoreError;
 
 /// Something that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,10 +45,23 @@ pub struct Checked {
     pub checkpoint: Option<String>,
     /// What does not hold.
     pub findings: Vec<Finding>,
+    /// Segments that are not as they were written, or that are missing.
+    pub broken: BTreeSet<u64>,
+    /// Segments that hold entries of a batch that has another root; those of `broken` may be among them.
+    pub contradicted: BTreeSet<u64>,
+    /// Batches that were read from the log, in order.
+    pub log: Vec<Batch>,
+}
+
+impl Checked {
+    /// Whether a segment is whole and agrees with the signed log.
+    pub fn is_good(&self, number: u64) -> bool {
+        !self.broken.contains(&number) && !self.contradicted.contains(&number)
+    }
 }
 
 struct Checker<'a> {
-    folder: &'a Path,
+    places: &'a Places,
     zone: &'a ZoneId,
     outside: Option<&'a Checkpoint>,
     batches: Vec<Batch>,
@@ -57,6 +71,9 @@ struct Checker<'a> {
     next: Position,
     /// Entries before this belong to a batch whose beginning is missing.
     skip_before: Position,
+    /// The segment being read, and the one in which the batch under way begins.
+    segment: u64,
+    batch_began_in: u64,
     report: Checked,
 }
 
@@ -75,8 +92,33 @@ pub fn verify(
     key: &NoteKey,
     outside: Option<&Checkpoint>,
 ) -> Result<Checked, StoreError> {
+    match Places::of_data(folder) {
+        Ok(places) => check(&places, zone, key, outside, &mut |_| Ok(())),
+        Err(StoreError::Damaged { what, detail }) => {
+            // A file that is no segment stands among them: nothing can be said of their order.
+            let places = Places::without_segments(folder)?;
+            let mut report = check(&places, zone, key, outside, &mut |_| Ok(()))?;
+            report.findings.push(Finding { place: what, detail });
+            Ok(report)
+        }
+        Err(other) => Err(other),
+    }
+}
+
+/// As [`verify`], of files wherever they stand. `before` is called with the number of each segment before it is read:
+/// to wait for it, or to leave the disk to others for a while.
+///
+/// # Errors
+/// As [`verify`]; those of `before`.
+pub fn check(
+    places: &Places,
+    zone: &ZoneId,
+    key: &NoteKey,
+    outside: Option<&Checkpoint>,
+    before: &mut dyn FnMut(u64) -> Result<(), StoreError>,
+) -> Result<Checked, StoreError> {
     let mut checker = Checker {
-        folder,
+        places,
         zone,
         outside,
         batches: Vec::new(),
@@ -85,23 +127,23 @@ pub fn verify(
         in_batch: 0,
         next: Position(0),
         skip_before: Position(0),
+        segment: 0,
+        batch_began_in: 0,
         report: Checked::default(),
     };
     checker.check_log(key);
-    match present_segments(folder) {
-        Ok(numbers) => {
-            let count = numbers.last().map_or(0, |last| last + 1);
-            for number in (0..count).filter(|number| numbers.binary_search(number).is_err()) {
-                checker.find(segment_name(number), "is missing");
-            }
-            for number in &numbers {
-                checker.check_segment(*number, numbers.last() == Some(number))?;
-            }
-        }
-        Err(StoreError::Damaged { what, detail }) => checker.find(what, detail),
-        Err(other) => return Err(other),
+    let present: BTreeSet<u64> = places.segments.iter().map(|place| place.number).collect();
+    let count = present.last().map_or(0, |last| last + 1);
+    for number in (0..count).filter(|number| !present.contains(number)) {
+        checker.report.broken.insert(number);
+        checker.find(segment_name(number), "is missing");
+    }
+    for (at, place) in (1..).zip(&places.segments) {
+        before(place.number)?;
+        checker.check_segment(place, at == places.segments.len())?;
     }
     checker.check_all_batches_seen();
+    checker.report.log = checker.batches;
     Ok(checker.report)
 }
 
@@ -115,26 +157,28 @@ impl Checker<'_> {
         }
     }
 
+    /// The segment being read is not as it was written.
+    fn find_here(&mut self, place: impl Into<String>, detail: impl Into<String>) {
+        self.report.broken.insert(self.segment);
+        self.find(place, detail);
+    }
+
     fn check_log(&mut self, key: &NoteKey) {
-        let path = self.folder.join("log").join("checkpoint");
-        if !path.exists() {
-            if self.outside.is_some_and(|outside| outside.size > 0) {
+        let Some((name, note)) = self.places.checkpoint.clone() else {
+            if self.outside.is_some() {
                 self.find(
                     "log/checkpoint",
                     "is missing, although a checkpoint was handed out",
                 );
             }
             return self.check_files(0);
-        }
-        let note = folder::read_file(&path, 1 << 20)
-            .ok()
-            .and_then(|bytes| String::from_utf8(bytes).ok());
-        let Some(note) = note else {
-            return self.find("log/checkpoint", "is not text");
+        };
+        let Ok(note) = String::from_utf8(note) else {
+            return self.find(name, "is not text");
         };
         let checkpoint = match Checkpoint::open(&note, Some(key)) {
             Ok(checkpoint) => checkpoint,
-            Err(problem) => return self.find("log/checkpoint", problem.to_string()),
+            Err(problem) => return self.find(name, problem.to_string()),
         };
         self.report.checkpoint = Some(note);
         self.load_batches(checkpoint.size);
@@ -148,16 +192,20 @@ impl Checker<'_> {
         for index in 0..size.div_ceil(256) {
             let width = tile_width(0, index, size);
             let name = format!("log/{}", bundle_path(index, width));
-            let bytes = match folder::read_file(&self.folder.join(&name), 1 << 20) {
-                Ok(bytes) => bytes,
+            let bytes = match self.places.read_log(width, |width| bundle_path(index, width)) {
+                Ok((bytes, _)) => bytes,
                 Err(error) => return self.find(name, error.to_string()),
             };
-            let Ok(raw) = decode_bundle(&bytes, &name) else {
+            let Ok(mut raw) = decode_bundle(&bytes, &name) else {
                 return self.find(name, "is not a row of batches");
             };
-            if raw.len() as u64 != width {
+            raw.truncate(raw.len().min(256));
+            if (raw.len() as u64) < width
+                || (raw.len() as u64 > width && self.places.has_exact(&bundle_path(index, width)))
+            {
                 return self.find(name, "has another number of batches than the log");
             }
+            raw.truncate(usize::try_from(width).unwrap_or(256));
             for bytes in &raw {
                 match Batch::decode(bytes) {
                     Ok(batch) => self.batches.push(batch),
@@ -176,14 +224,17 @@ impl Checker<'_> {
         for leaf in leaves {
             writes.extend(frontier.push(leaf));
         }
-        writes.extend(frontier.unfinished());
+        if self.places.has_unfinished_tiles {
+            writes.extend(frontier.unfinished());
+        }
         for write in writes {
-            let name = format!(
-                "log/{}",
-                tile_path(write.level, write.index, write.hashes.len() as u64)
-            );
-            match folder::read_file(&self.folder.join(&name), 1 << 20) {
-                Ok(bytes) if bytes == write.hashes.concat() => {}
+            let width = write.hashes.len() as u64;
+            let path = |width| tile_path(write.level, write.index, width);
+            let name = format!("log/{}", path(width));
+            let expected = write.hashes.concat();
+            match self.places.read_log(width, path) {
+                Ok((bytes, true)) if bytes == expected => {}
+                Ok((bytes, false)) if bytes.starts_with(&expected) => {}
                 Ok(_) => self.find(name, "does not hold the hashes of its batches"),
                 Err(error) => self.find(name, error.to_string()),
             }
@@ -230,8 +281,13 @@ impl Checker<'_> {
             expected.insert("checkpoint".to_owned());
         }
         let mut present = Vec::new();
-        list(&self.folder.join("log"), "", &mut present);
+        list(&self.places.log, "", &mut present);
         for name in present {
+            if !self.places.has_unfinished_tiles
+                && (name.starts_with("checkpoints/") || name.ends_with(".part"))
+            {
+                continue;
+            }
             // A crash after the tiles and before the checkpoint leaves tiles of a size that was never signed; the next
             // checkpoint takes them away. They prove nothing, so they are only counted when they pretend to be ours.
             let is_tile = name.starts_with("tile/") && name.contains(".p/");
@@ -244,19 +300,24 @@ impl Checker<'_> {
         }
     }
 
-    fn check_segment(&mut self, number: u64, is_last: bool) -> Result<(), StoreError> {
-        let path = segment_path(self.folder, number);
-        let name = format!("segments/{number:012}.seg");
+    fn check_segment(&mut self, place: &SegmentPlace, is_last: bool) -> Result<(), StoreError> {
+        let (number, path, name) = (place.number, &place.path, place.name.as_str());
         self.report.segments += 1;
-        let file = File::open(&path).map_err(StoreError::io("opening", &path))?;
-        let io = StoreError::io("reading", &path);
-        let length = file.metadata().map_err(StoreError::io("reading", &path))?.len();
+        self.segment = number;
+        if self.in_batch == 0 {
+            self.batch_began_in = number;
+        }
+        let file = File::open(path).map_err(StoreError::io("opening", path))?;
+        let length = file.metadata().map_err(StoreError::io("reading", path))?.len();
+        let length = place.limit.map_or(length, |limit| limit.min(length));
         let mut bytes = vec![0; HEAD_BYTES_MAX];
-        let read = file.read_at(&mut bytes, 0).map_err(io)?;
+        let read = file
+            .read_at(&mut bytes, 0)
+            .map_err(StoreError::io("reading", path))?;
         let (head, head_bytes) = match SegmentHead::decode(bytes.get(..read).unwrap_or(&[])) {
             Ok(read) => read,
             Err(problem) => {
-                self.find(format!("{name} at byte 0"), problem.to_string());
+                self.find_here(format!("{name} at byte 0"), problem.to_string());
                 return Ok(());
             }
         };
@@ -264,19 +325,27 @@ impl Checker<'_> {
             self.go_on_after_a_hole(head.first);
         }
         if head.zone != *self.zone || head.number != number || head.first != self.next {
-            self.find(
-                &name,
-                format!("belongs elsewhere; position {} was to follow", self.next),
-            );
+            let next = self.next;
+            self.find_here(name, format!("belongs elsewhere; position {next} was to follow"));
         }
-        let end = self.check_foot(&file, &path, &name, length, is_last);
-        self.check_groups(
-            &file,
-            &path,
-            &name,
-            (head_bytes as u64, end.unwrap_or(length)),
-            end.is_some(),
-        )
+        let foot = match place.limit {
+            Some(_) => None,
+            None => self.read_foot(&file, path, name, length, is_last || place.is_open),
+        };
+        let Some((foot, offset)) = foot else {
+            let groups = (head_bytes as u64, length);
+            return self.check_groups(&file, path, name, groups, false);
+        };
+        // The two readings of a segment side by side: each waits for the digest most of its time.
+        std::thread::scope(|scope| {
+            let hashed = scope.spawn(|| hash_file(&file, offset));
+            let groups = (head_bytes as u64, offset);
+            let checked = self.check_groups(&file, path, name, groups, true);
+            if !matches!(hashed.join(), Ok(Ok(hash)) if hash == foot.sha256) {
+                self.find_here(name, "its bytes do not have the hash in its footer");
+            }
+            checked
+        })
     }
 
     /// Names what is missing before `position`, and finds the first batch that can be checked from there.
@@ -290,25 +359,19 @@ impl Checker<'_> {
         self.in_batch = 0;
     }
 
-    /// Where the groups end, for a sealed segment whose footer holds.
-    fn check_foot(
+    /// The footer of a sealed segment, and where it begins and the groups end.
+    fn read_foot(
         &mut self,
         file: &File,
         path: &Path,
         name: &str,
         length: u64,
-        is_last: bool,
-    ) -> Option<u64> {
+        may_be_open: bool,
+    ) -> Option<(SegmentFoot, u64)> {
         match load_foot(file, path) {
-            Ok((foot, offset)) => {
-                match hash_file(file, offset) {
-                    Ok(hash) if hash == foot.sha256 => {}
-                    _ => self.find(name, "its bytes do not have the hash in its footer"),
-                }
-                Some(offset)
-            }
-            Err(error) if !is_last => {
-                self.find(format!("{name} at byte {length}"), error.to_string());
+            Ok(found) => Some(found),
+            Err(error) if !may_be_open => {
+                self.find_here(format!("{name} at byte {length}"), error.to_string());
                 None
             }
             Err(_) => None,
@@ -329,7 +392,7 @@ impl Checker<'_> {
                 Found::Group(group) => {
                     if group.first != self.next {
                         let expected = self.next;
-                        self.find(
+                        self.find_here(
                             format!("{name} at byte {offset}"),
                             format!("begins at position {}, expected {expected}", group.first),
                         );
@@ -340,7 +403,7 @@ impl Checker<'_> {
                 }
                 Found::Altered(group) if self.plausible(&group) => {
                     let last = group.first.0 + u64::from(group.count).saturating_sub(1);
-                    self.find(
+                    self.find_here(
                         format!("{name} at byte {offset}, entries {} to {last}", group.first),
                         "were altered: their checksum does not match",
                     );
@@ -350,7 +413,7 @@ impl Checker<'_> {
                 }
                 Found::End if !sealed => return self.check_slack(file, path, name, offset, to),
                 Found::End | Found::Damaged | Found::Altered(_) => {
-                    self.find(
+                    self.find_here(
                         format!("{name} at byte {offset}, position {}", self.next),
                         "is not a whole group",
                     );
@@ -382,7 +445,7 @@ impl Checker<'_> {
             file.read_exact_at(piece, at)
                 .map_err(StoreError::io("reading", path))?;
             if let Some(first) = piece.iter().position(|byte| *byte != 0) {
-                self.find(
+                self.find_here(
                     format!("{name} at byte {}", at + first as u64),
                     "has bytes after the last group",
                 );
@@ -396,26 +459,26 @@ impl Checker<'_> {
     fn check_entries(&mut self, group: &super::read::Group, name: &str, offset: u64) {
         let entries = match group.entries() {
             Ok(entries) => entries,
-            Err(error) => return self.find(format!("{name} at byte {offset}"), error.to_string()),
+            Err(error) => return self.find_here(format!("{name} at byte {offset}"), error.to_string()),
         };
         for (position, raw) in entries {
             self.report.entries += 1;
             let header = Header::decode(raw.header);
             match &header {
                 Ok(header) if header.position != position || header.zone != *self.zone => {
-                    self.find(format!("entry {position}"), "says that it stands elsewhere");
+                    self.find_here(format!("entry {position}"), "says that it stands elsewhere");
                 }
                 Ok(header) => {
                     if let model::entry::Kind::Part(part) = &header.kind
                         && seal::part::items(part, raw.body).is_err()
                     {
-                        self.find(
+                        self.find_here(
                             format!("entry {position}"),
                             "its items are not those of its header",
                         );
                     }
                 }
-                Err(problem) => self.find(format!("entry {position}"), problem.to_string()),
+                Err(problem) => self.find_here(format!("entry {position}"), problem.to_string()),
             }
             let recorded_at = header.ok().map(|header| header.recorded_at);
             self.next = position.plus(1);
@@ -448,10 +511,16 @@ impl Checker<'_> {
                 "was not recorded when its batch says",
             );
         }
+        if self.in_batch == 0 {
+            self.batch_began_in = self.segment;
+        }
         self.root.push(leaf);
         self.in_batch += 1;
         if self.in_batch == count {
             if self.root.root() != root {
+                self.report
+                    .contradicted
+                    .extend(self.batch_began_in..=self.segment);
                 self.find(
                     format!("entries {first} to {last}"),
                     "one of them was altered: the batch has another root",
