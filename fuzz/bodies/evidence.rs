@@ -4,12 +4,15 @@ use std::io::Cursor;
 
 use model::entry::Header;
 use seal::batch::Batch;
-use seal::bundle::{VerifyOptions, verify};
+use seal::bundle::{Anchor, VerifyOptions, verify};
 use seal::group::{HEAD_BYTES, HeadKind, entries, read_head};
 use seal::keyring::{Keyring, Unlock};
 use seal::note::{Checkpoint, NoteKey};
 use seal::part::read_item;
 use seal::segment::{SegmentFoot, SegmentHead, TRAILER_BYTES};
+use seal::stamp::{Request, Root, stated};
+use seal::succession::{Lineage, Statement};
+use seal::witness::{AddCheckpoint, WitnessKey};
 
 /// A segment: its head, its groups, their entries, its footer.
 pub fn segment(data: &[u8]) {
@@ -63,7 +66,16 @@ pub fn item(data: &[u8]) {
     }
 }
 
-/// Leaves and heads of the log: batches, checkpoints, keys.
+/// A time-stamp token or an answer with one; the roots are those of the sample.
+pub fn stamp(data: &[u8]) {
+    const ROOT: &str = include_str!("../../crates/seal/fixtures/v1/stamp-root.pem");
+    let (imprint, roots) = ([7; 32], Root::all(ROOT).unwrap_or_default());
+    let _ = stated(data, &imprint);
+    assert!(seal::stamp::verify(data, &imprint, &roots).is_err());
+    assert!(Request::new(imprint, [1; 8]).accept(data, &roots).is_err());
+}
+
+/// Leaves and heads of the log: batches, checkpoints, keys, anchors, statements of succession, what witnesses are asked.
 pub fn log(data: &[u8]) {
     if let Ok(batch) = Batch::decode(data) {
         assert_eq!(batch.encode(), data);
@@ -72,6 +84,24 @@ pub fn log(data: &[u8]) {
         return;
     };
     let _ = Checkpoint::open(text, None);
+    if let Ok(key) = WitnessKey::decode(text) {
+        assert_eq!(key.encode(), text.trim_end_matches('\n'));
+    }
+    if let Ok(request) = AddCheckpoint::decode(text) {
+        assert_eq!(request.encode(), text);
+    }
+    let _ = Statement::open(text);
+    if let Some(anchor) = Anchor::parse(text) {
+        assert_eq!(anchor.line(), text);
+        let key = NoteKey {
+            name: "chancery/us/0a1b2c3d".to_owned(),
+            public: [1; 32],
+        };
+        if let (Ok(zone), Ok(lineage)) = ("us".parse(), Lineage::new(key, [])) {
+            let _ = anchor.read(&zone, &lineage);
+        }
+        let _ = anchor.prove(&[], &[]);
+    }
     if let Ok(key) = NoteKey::decode(text) {
         assert_eq!(key.encode(), text.trim_end_matches('\n'));
         let _ = Checkpoint::open(text, Some(&key));

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Prints a verdict for each case of a folder, so that another verifier can be compared by name.
 
-DIR/NAME/bundle.zip is a case; zone.pub, checkpoint and checkpoint.proof beside it are used when they are there.
+DIR/NAME/bundle.zip is a case; zone.pub, checkpoint, checkpoint.proof, witness.pub, tsa-root.pem and succession
+(a statement from outside) beside it are used when they are there.
 One line a case, sorted by name: NAME, verdict and reason, with tabs between them; the verdict is `unusable` where
-the key or the checkpoint of a case is none. Exit codes: 0 all cases were answered, whatever the answers; 64 wrong
+the key or another file beside a bundle is none. Exit codes: 0 all cases were answered, whatever the answers; 64 wrong
 usage; 74 a file cannot be read.
 """
 
@@ -11,17 +12,24 @@ import sys
 from pathlib import Path
 
 from chancery_verify import UNREADABLE, USAGE, read_key
-from verifier.outcome import Unusable
+from verifier.authority import read_roots
+from verifier.notes import COSIGNATURE
+from verifier.outcome import Unusable, read_file
 from verifier.outside import Outside
 from verifier.steps import Verdict, verify
+from verifier.succession import read_statement
 
 
 def answer(case: Path) -> Verdict:
-    key, checkpoint = case / "zone.pub", case / "checkpoint"
+    key, checkpoint, witness = case / "zone.pub", case / "checkpoint", case / "witness.pub"
+    root, statement = case / "tsa-root.pem", case / "succession"
     try:
         given = (
             read_key(str(key)) if key.exists() else None,
             Outside.read(str(checkpoint)) if checkpoint.exists() else None,
+            [read_key(str(witness), COSIGNATURE)] if witness.exists() else [],
+            read_roots(read_file(str(root)), str(root)) if root.exists() else [],
+            read_statement(str(statement)) if statement.exists() else None,
         )
     except Unusable as error:
         return Verdict("unusable", reason=str(error))

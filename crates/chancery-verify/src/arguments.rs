@@ -1,4 +1,4 @@
-//! The command line, read by hand: five options do not need a crate.
+//! The command line, read by hand: a few options do not need a crate.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -23,6 +23,12 @@ pub struct Request {
     pub key: Option<PathBuf>,
     /// File with a checkpoint from outside.
     pub checkpoint: Option<PathBuf>,
+    /// Keys of witnesses, or files with them.
+    pub witnesses: Vec<OsString>,
+    /// Files with roots of time-stamping authorities.
+    pub roots: Vec<PathBuf>,
+    /// File with a statement of succession.
+    pub succession: Option<PathBuf>,
     /// Folder to write to.
     pub extract: Option<PathBuf>,
     /// One JSON object instead of words.
@@ -41,6 +47,9 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Asked, String>
         bundle: PathBuf::new(),
         key: None,
         checkpoint: None,
+        witnesses: Vec::new(),
+        roots: Vec::new(),
+        succession: None,
         extract: None,
         json: false,
         memory_mib: MEMORY_MIB,
@@ -59,6 +68,9 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Asked, String>
             "--" if inline.is_none() => only_names = true,
             "--key" => set(&mut request.key, &name, value("a file")?)?,
             "--checkpoint" => set(&mut request.checkpoint, &name, value("a file")?)?,
+            "--witness" => request.witnesses.push(value("a key, or a file with one")?),
+            "--tsa-root" => request.roots.push(value("a file")?.into()),
+            "--succession" => set(&mut request.succession, &name, value("a file")?)?,
             "--extract" => set(&mut request.extract, &name, value("a folder")?)?,
             "--memory" => {
                 let text = value("a number of MiB")?;
@@ -108,6 +120,8 @@ mod tests {
             read(&["--json", "--key=z", "--checkpoint=c", "b.zip"]),
             Ok(expected)
         );
+        let several = read(&["b.zip", "--witness", "a", "--tsa-root=r", "--witness=b"]).unwrap();
+        assert!(matches!(several, Asked::Verify(request) if request.witnesses == ["a", "b"]));
         assert!(matches!(read(&["--", "-odd.zip"]), Ok(Asked::Verify(_))));
         assert_eq!(read(&["b.zip", "--help"]), Ok(Asked::Help));
     }
@@ -119,6 +133,8 @@ mod tests {
             &["a", "b"],
             &["--keys", "z", "b"],
             &["b", "--key"],
+            &["b", "--witness"],
+            &["b", "--succession", "x", "--succession", "y"],
             &["b", "--key", "x", "--key", "y"],
             &["b", "--memory", "much"],
             &["b", "--json=yes"],

@@ -12,6 +12,7 @@ mod arguments;
 mod extract;
 mod words;
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,9 @@ use std::process::ExitCode;
 
 use seal::bundle::{BundleError, OutsideCheckpoint, Report, SideProofs, Sink, VerifyOptions, verify};
 use seal::note::{Checkpoint, NoteKey};
+use seal::stamp::Root;
+use seal::succession::Statement;
+use seal::witness::WitnessKey;
 
 use arguments::{Asked, Request};
 
@@ -118,6 +122,13 @@ fn run(request: &Request) -> Result<Report, Failure> {
             Some(path) => read_proof(&beside(path))?,
             None => None,
         },
+        witnesses: request
+            .witnesses
+            .iter()
+            .map(|given| read_witness(given))
+            .collect::<Result<_, _>>()?,
+        roots: read_roots(&request.roots)?,
+        succession: request.succession.as_deref().map(read_statement).transpose()?,
     };
     let report = check(request, &outside, None)?;
     // Only what was found to hold is written out: the bundle is read a second time.
@@ -136,6 +147,9 @@ struct Outside {
     key: Option<NoteKey>,
     checkpoint: Option<String>,
     proof: Option<String>,
+    witnesses: Vec<WitnessKey>,
+    roots: Vec<Root>,
+    succession: Option<String>,
 }
 
 fn check<'a>(
@@ -152,6 +166,9 @@ fn check<'a>(
     let options = VerifyOptions {
         key: outside.key.clone(),
         outside: checkpoint,
+        witnesses: outside.witnesses.clone(),
+        roots: outside.roots.clone(),
+        succession: outside.succession.as_deref(),
         extract,
         memory_bytes: request.memory_mib.saturating_mul(1 << 20),
     };
@@ -168,12 +185,16 @@ fn read_text(path: &Path) -> Result<String, Failure> {
     if length > SMALL_BYTES_MAX {
         return Err(Failure::data(
             path,
-            "too long to be a key, a checkpoint or a proof",
+            "too long to be a key, a checkpoint, a proof or a certificate",
         ));
     }
     let bytes = std::fs::read(path).map_err(|error| Failure::io(path, &error))?;
-    String::from_utf8(bytes)
-        .map_err(|_| Failure::data(path, "neither a public key nor a checkpoint: it is not a text"))
+    String::from_utf8(bytes).map_err(|_| {
+        Failure::data(
+            path,
+            "not a key, a checkpoint, a certificate or a statement: it is not a text",
+        )
+    })
 }
 
 /// A checkpoint, its form checked: what is none is the user's mistake and not the bundle's.
@@ -195,6 +216,30 @@ fn read_proof(path: &Path) -> Result<Option<String>, Failure> {
 
 fn read_key(path: &Path) -> Result<NoteKey, Failure> {
     NoteKey::decode(&read_text(path)?).map_err(|error| Failure::data(path, &error.to_string()))
+}
+
+/// A witness key as it was typed, or out of the file that was named.
+fn read_witness(given: &OsStr) -> Result<WitnessKey, Failure> {
+    if let Some(key) = given.to_str().and_then(|text| WitnessKey::decode(text).ok()) {
+        return Ok(key);
+    }
+    let path = Path::new(given);
+    WitnessKey::decode(&read_text(path)?).map_err(|_| Failure::data(path, "not the key of a witness"))
+}
+
+fn read_roots(paths: &[PathBuf]) -> Result<Vec<Root>, Failure> {
+    let mut roots = Vec::new();
+    for path in paths {
+        let all = Root::all(&read_text(path)?).map_err(|error| Failure::data(path, &error.to_string()))?;
+        roots.extend(all);
+    }
+    Ok(roots)
+}
+
+fn read_statement(path: &Path) -> Result<String, Failure> {
+    let text = read_text(path)?;
+    Statement::open(&text).map_err(|error| Failure::data(path, &error.to_string()))?;
+    Ok(text)
 }
 
 /// Where the proof of a checkpoint file stands.

@@ -1,9 +1,10 @@
 //! What is said to people and to programs. Every line is true by itself.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
-use seal::bundle::Report;
+use seal::bundle::{AnchorKind, AnchorReport, Report};
 
 /// `--help`.
 pub const HELP: &str = "\
@@ -17,6 +18,11 @@ Usage: chancery-verify BUNDLE [--key ZONE.pub] [--checkpoint FILE] [--extract DI
   --checkpoint FILE   a checkpoint of the zone that was kept outside. Shows that the bundle's log is the same log, not
                       one rewritten since (or before). Where the checkpoint is newer than the bundle, its proof is
                       read from FILE.proof.
+  --witness KEY       the key of a witness that you trust, or a file with it; again for another. Its cosignatures in the
+                      bundle are checked, and say by when the records existed.
+  --tsa-root PEM      a file with the root certificate of a time-stamping authority that you trust; again for another.
+  --succession FILE   a statement that the zone published when it replaced its key. Where that says that the key was
+                      compromised, only what an anchor from before covers still counts.
   --extract DIR       after the check, write what the bundle opens to a new folder: captures/ (the bytes as received),
                       items/, acts/, messages.jsonl, gaps.jsonl.
   --json              one JSON object on the standard output, for programs.
@@ -27,10 +33,11 @@ Exit codes: 0 everything holds; 1 a check does not hold (the record is named); 6
 checkpoint file that is none; 74 a file cannot be read or written.
 
 What a good result does not say: that nothing else was said (no completeness is claimed beyond the gaps stated), or
-that the server's clock was right (between two checkpoints kept outside, only the order is proved).
+that the server's clock was right (between two anchors outside, only the order is proved).
 
 Examples:
   chancery-verify bundle.zip --key us.pub --checkpoint us-2024-03-01.checkpoint
+  chancery-verify bundle.zip --key us.pub --witness notary.pub --tsa-root authority.pem
   chancery-verify bundle.zip --key us.pub --json | jq .entries
 ";
 
@@ -41,6 +48,10 @@ pub fn json_report(report: &Report) -> String {
         fields.insert("ok".into(), true.into());
         let verdict = verdict(report);
         fields.insert("verdict".into(), verdict.into());
+        let existed = conclusions(report).into_iter().map(|anchor| {
+            serde_json::json!({ "record": anchor.last_record, "before": anchor.at, "by": anchor.by, "kind": anchor.kind })
+        });
+        fields.insert("existed_before".into(), existed.collect::<Vec<_>>().into());
     }
     format!("{value}\n")
 }
@@ -101,6 +112,13 @@ fn write_report(out: &mut String, report: &Report) -> std::fmt::Result {
             "Checkpoint  size {size}: not compared with one kept outside, so a rewritten log would not be noticed"
         )?,
     }
+    if let Some(at) = report.given_up_at {
+        writeln!(
+            out,
+            "Key         given up as compromised at {at}; all that is shown is proved by an anchor from before"
+        )?;
+    }
+    write_anchors(out, report)?;
     let kinds = report
         .entries
         .iter()
@@ -110,6 +128,69 @@ fn write_report(out: &mut String, report: &Report) -> std::fmt::Result {
         writeln!(out, "Recorded    {first} to {last}, by the server's clock")?;
     }
     write_contents(out, report)
+}
+
+/// For each outsider that proved something: the earliest anchor that covers all that is shown, else the newest.
+fn conclusions(report: &Report) -> Vec<&AnchorReport> {
+    let mut best: BTreeMap<(&str, &str), &AnchorReport> = BTreeMap::new();
+    let covers = |anchor: &AnchorReport| Some(anchor.last_record) >= report.last_record;
+    for anchor in report.anchors.iter().filter(|anchor| anchor.proved) {
+        let found = best.entry((kind(anchor.kind), &anchor.by)).or_insert(anchor);
+        let better = match (covers(anchor), covers(found)) {
+            (true, true) => anchor.at < found.at,
+            (false, false) => anchor.last_record > found.last_record,
+            (better, _) => better,
+        };
+        if better {
+            *found = anchor;
+        }
+    }
+    best.into_values().collect()
+}
+
+fn kind(kind: AnchorKind) -> &'static str {
+    match kind {
+        AnchorKind::Witness => "witness",
+        AnchorKind::TimeStamp => "time stamp",
+    }
+}
+
+fn write_anchors(out: &mut String, report: &Report) -> std::fmt::Result {
+    for anchor in conclusions(report) {
+        let (record, at, by, kind) = (
+            anchor.last_record,
+            anchor.at,
+            one_line(&anchor.by),
+            kind(anchor.kind),
+        );
+        writeln!(
+            out,
+            "Anchored    everything up to record {record} existed before {at}, according to {by} ({kind})"
+        )?;
+    }
+    let mut unchecked: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for anchor in report.anchors.iter().filter(|anchor| !anchor.proved) {
+        *unchecked.entry((kind(anchor.kind), &anchor.by)).or_default() += 1;
+    }
+    for ((kind, by), count) in unchecked {
+        let option = if kind == "witness" {
+            "--witness"
+        } else {
+            "--tsa-root"
+        };
+        let by = one_line(by);
+        writeln!(
+            out,
+            "Anchors     {count} by {by} ({kind}) not checked: give {option}, from somebody you trust"
+        )?;
+    }
+    if report.anchors.is_empty() {
+        writeln!(
+            out,
+            "Anchors     none: by when the records existed is not proved by anybody outside"
+        )?;
+    }
+    Ok(())
 }
 
 fn write_contents(out: &mut String, report: &Report) -> std::fmt::Result {

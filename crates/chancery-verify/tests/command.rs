@@ -57,6 +57,56 @@ fn a_good_bundle_is_proved_with_the_key_and_only_consistent_without() {
 }
 
 #[test]
+fn an_anchor_is_said_to_prove_a_time_with_its_key_and_only_to_be_there_without() {
+    let bundle = fixture("bundle.zip");
+    let key = option("--key", &fixture("zone.pub"));
+    let plain = text(&run(&[&bundle, &key]));
+    assert!(
+        plain.contains("2 by witness.example/w1 (witness) not checked: give --witness"),
+        "{plain}"
+    );
+    assert!(
+        plain.contains("1 by Sample stamps (time stamp) not checked: give --tsa-root"),
+        "{plain}"
+    );
+    let witness = option("--witness", &fixture("witness.pub"));
+    let root = option("--tsa-root", &fixture("stamp-root.pem"));
+    let proved = text(&run(&[&bundle, &key, &witness, &root]));
+    let says = "everything up to record 16 existed before 2023-11-14T23:00:04Z, according to witness.example/w1 (witness)";
+    assert!(proved.contains(says), "{proved}");
+    assert!(
+        proved.contains("according to Sample stamps (time stamp)"),
+        "{proved}"
+    );
+    assert!(!proved.contains("not checked"), "{proved}");
+    // The key itself, as it is typed.
+    let typed = fs::read_to_string(fixture("witness.pub")).unwrap();
+    let typed = option("--witness", Path::new(typed.trim_end()));
+    let json = run(&[&bundle, &key, &typed, Path::new("--json")]);
+    let value: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(value["existed_before"][0]["record"], 16);
+    assert_eq!(value["existed_before"][0]["before"], "2023-11-14T23:00:04Z");
+    assert_eq!(value["existed_before"].as_array().unwrap().len(), 1);
+    assert_eq!(value["anchors"].as_array().unwrap().len(), 3);
+    for wrong in [
+        option("--witness", &fixture("zone.pub")),
+        option("--tsa-root", &fixture("zone.pub")),
+        option("--succession", &fixture("zone.pub")),
+    ] {
+        assert_eq!(code(&run(&[&bundle, &key, &wrong])), 65, "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_bundle_of_the_next_key_is_proved_to_who_holds_the_one_before() {
+    for key in ["zone.pub", "zone-2.pub"] {
+        let result = run(&[&fixture("rotated.zip"), &option("--key", &fixture(key))]);
+        assert_eq!(code(&result), 0, "{}", text(&result));
+        assert!(text(&result).starts_with("PROVED: "));
+    }
+}
+
+#[test]
 fn a_tampered_bundle_is_refused_by_the_name_of_its_record() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut bytes = fs::read(fixture("bundle.zip")).expect("the fixture");

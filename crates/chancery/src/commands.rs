@@ -5,15 +5,16 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::args::{
-    Arguments, Command, ConnectionCommand, ExportArgs, Global, ImportArgs, KeysCommand, UserCommand,
+    AnchorCommand, Arguments, Command, ConnectionCommand, ExportArgs, Global, ImportArgs, KeysCommand,
+    UserCommand,
 };
 use crate::failure::{DOES_NOT_HOLD, DONE, Failure};
 use crate::operation::{Chosen, Export, Import, Interim, Operation};
 use crate::print::{self, Words};
 use crate::progress::Bar;
 use crate::{
-    connection, copies, demo, dmz, escrow, files, governing, init, owner, parse, perform, serve, tables,
-    user, verify,
+    anchor, connection, copies, demo, dmz, escrow, files, governing, init, owner, parse, perform, serve,
+    tables, user, verify, witness,
 };
 
 /// Does what was typed; answers the exit code.
@@ -42,6 +43,20 @@ pub fn dispatch(args: Arguments) -> Result<u8, Failure> {
         Command::Export(args) => export(global, args),
         Command::Verify { against } => verify::verify(global, against.as_deref()),
         Command::Checkpoint { out } => checkpoint(global, &out),
+        Command::Anchor(command) => match command {
+            AnchorCommand::Add(add) => simple(global, anchor::add(add)?, tables::anchor_added),
+            AnchorCommand::List => simple(global, Operation::AnchorList, tables::anchors),
+            AnchorCommand::Remove { name } => {
+                simple(global, Operation::AnchorRemove { name }, tables::anchor_removed)
+            }
+            AnchorCommand::Now { name } => checks(global, Operation::AnchorNow { name }),
+        },
+        Command::Witness(command) => witness::witness(global, &command),
+        Command::Keys(KeysCommand::RotateSigning { compromised }) => simple(
+            global,
+            Operation::KeysRotateSigning { compromised },
+            tables::rotated,
+        ),
         Command::Rebuild => simple(global, Operation::Rebuild, tables::rebuilt),
         Command::Backup(command) => copies::backup(global, command),
         Command::Restore(args) => copies::run_restore(global, &args),

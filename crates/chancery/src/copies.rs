@@ -436,8 +436,7 @@ pub fn scrub(global: &Global, args: &ScrubArgs) -> Result<u8, Failure> {
 fn closed_scrub(data: &Path, args: &ScrubArgs, secret: &Secret) -> Result<Scrubbed, Failure> {
     let _lock = FolderLock::take(data)?;
     let file = server::vault::read_zone_file(data)?;
-    let key = seal::note::NoteKey::decode(&file.public_key)
-        .map_err(|problem| Failure::new(crate::failure::BAD_DATA, format!("zone.json: {problem}")))?;
+    let keys = server::vault::log_keys(data, &file)?;
     let mut backups: Vec<PathBuf> = args
         .with
         .iter()
@@ -453,7 +452,7 @@ fn closed_scrub(data: &Path, args: &ScrubArgs, secret: &Secret) -> Result<Scrubb
     }
     let scrub = Scrub {
         zone: &file.zone,
-        key: &key,
+        keys: &keys,
         data,
         backups: &backups,
         repair: args.repair,

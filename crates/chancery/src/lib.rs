@@ -10,6 +10,7 @@
 use std::process::ExitCode;
 
 mod account;
+mod anchor;
 mod args;
 mod certificate;
 mod commands;
@@ -36,6 +37,7 @@ mod socket;
 mod tables;
 mod user;
 mod verify;
+mod witness;
 
 /// Reads the command line, does what it says, and tells how that went. Exit codes: `docs/guide/exit-codes.md`.
 pub fn run() -> ExitCode {

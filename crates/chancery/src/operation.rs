@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use connect::DateOrder;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use server::vault::anchors::AnchorConfig;
 use server::vault::connections::ConnectionConfig;
 use server::vault::users::Role;
 use zeroize::Zeroizing;
@@ -36,6 +37,25 @@ pub enum Operation {
     Checkpoint {
         /// The file.
         out: PathBuf,
+    },
+    /// Configure an anchor outside.
+    AnchorAdd(AnchorAdd),
+    /// All of them.
+    AnchorList,
+    /// Take one out.
+    AnchorRemove {
+        /// Which.
+        name: String,
+    },
+    /// Anchor at once.
+    AnchorNow {
+        /// Which; all when none is named.
+        name: Option<String>,
+    },
+    /// Replace the signing key.
+    KeysRotateSigning {
+        /// Somebody else may have the old one.
+        compromised: bool,
     },
     /// Make derived data again.
     Rebuild,
@@ -163,6 +183,15 @@ pub struct Export {
     pub against: Option<String>,
     /// Write over a file that is there.
     pub force: bool,
+}
+
+/// An anchor outside with its secret.
+#[derive(Serialize, Deserialize)]
+pub struct AnchorAdd {
+    /// Without the secret.
+    pub config: AnchorConfig,
+    /// Password of a mail server.
+    pub password: Option<Hidden>,
 }
 
 /// A connection with its secrets.

@@ -6,6 +6,7 @@ use std::io::BufWriter;
 use connect::{Door, Secrets};
 use model::{MessageId, Position};
 use seal::keyring::Unlock;
+use seal::succession::Reason;
 use serde_json::{Value, json};
 use server::vault::captures::Descriptor;
 use server::vault::export::Selection;
@@ -36,6 +37,28 @@ pub fn perform(
             files::replace(&files::beside(&out, ".proof"), &handed.proofs)?;
             files::replace(&out, &handed.note)?;
             Ok(json!({ "size": handed.size }))
+        }
+        Operation::AnchorAdd(add) => {
+            let password = add.password.map(|password| password.0);
+            vault.add_anchor(&add.config, password, actor)?;
+            Ok(json!({ "anchor": add.config }))
+        }
+        Operation::AnchorList => {
+            settle(vault)?;
+            Ok(vault.list_anchors()?)
+        }
+        Operation::AnchorRemove { name } => {
+            vault.remove_anchor(&name, actor)?;
+            Ok(json!({ "removed": name }))
+        }
+        Operation::AnchorNow { name } => Ok(vault.anchor_now(name.as_deref(), actor)?),
+        Operation::KeysRotateSigning { compromised } => {
+            let reason = if compromised {
+                Reason::Compromised
+            } else {
+                Reason::Rotated
+            };
+            Ok(vault.rotate_signing(reason, actor)?)
         }
         Operation::Rebuild => Ok(json!({ "rebuilt_by_entry": vault.rebuild()? })),
         Operation::ConnectionAdd(add) => connection_add(vault, add),

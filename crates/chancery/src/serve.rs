@@ -113,7 +113,8 @@ async fn run(global: &Global, args: &ServeArgs, data: &Path, vault: &Arc<Vault>)
     let fetching = tokio::spawn(server::vault::fetches::run(vault.clone(), stopping.clone()));
     let forwarding = tokio::spawn(server::vault::forward::run(vault.clone(), stopping.clone()));
     let backing_up = tokio::spawn(server::vault::backups::run(vault.clone(), stopping.clone()));
-    let scrubbing = tokio::spawn(server::vault::scrubs::run(vault.clone(), stopping));
+    let scrubbing = tokio::spawn(server::vault::scrubs::run(vault.clone(), stopping.clone()));
+    let anchoring = tokio::spawn(server::vault::anchors::run(vault.clone(), stopping));
     let listener = Listener::start(data, vault.clone())?;
     announce(global, data, running.as_ref())?;
     stopped.await;
@@ -127,6 +128,7 @@ async fn run(global: &Global, args: &ServeArgs, data: &Path, vault: &Arc<Vault>)
     let _ = forwarding.await;
     let _ = backing_up.await;
     let _ = scrubbing.await;
+    let _ = anchoring.await;
     // Once more when nothing comes any more: a backup of a server that was stopped lacks nothing.
     let last = vault.clone();
     let _ = tokio::task::spawn_blocking(move || last.follow_backups()).await;
@@ -219,6 +221,9 @@ pub fn logging() {
 }
 
 /// Ends when the process is told to stop.
+///
+/// # Errors
+/// Signals cannot be listened for.
 pub fn stopped() -> Result<impl Future<Output = ()>, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let failed = |error: std::io::Error| Failure::new(IO, format!("listening for signals: {error}"));

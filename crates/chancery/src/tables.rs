@@ -80,6 +80,61 @@ pub fn connections(value: &Value) -> Words {
     )
 }
 
+/// An anchor that was configured.
+pub fn anchor_added(value: &Value) -> Words {
+    let mut words = Words::new();
+    let name = text(value, "/anchor/name");
+    words.line(&format!("added anchor {name} ({})", text(value, "/anchor/kind")));
+    words.line(&format!("Try it: chancery anchor now {name}"));
+    words
+}
+
+/// An anchor that was taken out.
+pub fn anchor_removed(value: &Value) -> Words {
+    let mut words = Words::new();
+    words.line(&format!(
+        "removed anchor {}; what it gave is kept",
+        text(value, "/removed")
+    ));
+    words
+}
+
+/// Anchors outside.
+pub fn anchors(value: &Value) -> Words {
+    let columns = [
+        ("name", "/name"),
+        ("kind", "/kind"),
+        ("every (s)", "/every_seconds"),
+        ("last worked", "/last_at"),
+        ("entries covered", "/covers"),
+        ("failing", "/failing"),
+    ];
+    table(
+        value,
+        "anchors",
+        &columns,
+        "none yet: chancery anchor add witness NAME --url URL --key KEY",
+    )
+}
+
+/// A signing key that was replaced.
+pub fn rotated(value: &Value) -> Words {
+    let mut words = Words::new();
+    let one = |path: &str| text(value, path);
+    words.pairs(&[
+        ("new public key", one("/public_key")),
+        ("in file", one("/public_key_file")),
+        ("statement", one("/statement_file")),
+    ]);
+    words.line(
+        "Hand both files to everybody who has the old public key: examiners, and keepers of witnesses.",
+    );
+    if one("/reason") == "compromised" {
+        words.line("The new key counts for them only when they get it from you, by a way that they trust.");
+    }
+    words
+}
+
 /// People.
 pub fn users(value: &Value) -> Words {
     let columns = [("name", "/name"), ("role", "/role"), ("added", "/added_at")];
@@ -168,7 +223,7 @@ pub fn status(value: &Value) -> Words {
             "newest checkpoint",
             format!("{} entries, {}", one("/checkpoint/covers"), one("/checkpoint/at")),
         ),
-        ("handed out", one("/checkpoint_handed_out_at")),
+        ("last went outside", one("/outside_anchor_at")),
         ("files to fetch", one("/pending_fetches")),
         ("gaps known", rows(value, "gaps").len().to_string()),
         ("holds", one("/holds")),
@@ -200,6 +255,17 @@ pub fn status(value: &Value) -> Words {
         "no connection yet: chancery connection add CONNECTOR ID",
     );
     words.append(connections);
+    if !rows(value, "anchors").is_empty() {
+        words.line("");
+        let columns = [
+            ("anchor", "/name"),
+            ("kind", "/kind"),
+            ("last worked", "/last_at"),
+            ("entries covered", "/covers"),
+            ("failing", "/failing"),
+        ];
+        words.append(table(value, "anchors", &columns, ""));
+    }
     if !rows(value, "gaps").is_empty() {
         words.line("");
         let columns = [

@@ -14,7 +14,7 @@ use model::entry::Origin;
 use model::{MessageId, Position, Timestamp, ZoneId};
 use seal::Key;
 use seal::batch::Batch;
-use seal::bundle::{BundleWriter, Facts, MessageState, VerifyOptions, verify};
+use seal::bundle::{BundleWriter, Facts, MessageState, Opening, VerifyOptions, verify};
 use seal::envelope::{EpochPrivate, Purpose, stream_head};
 use seal::group::entry_leaf;
 use seal::note::{Checkpoint, NoteKey};
@@ -112,7 +112,15 @@ fn make(path: &std::path::Path, records: usize, messages: bool) {
         root: root(&log),
     };
     let sink = File::create(path).unwrap();
-    let mut writer = BundleWriter::create(sink, zone, key, &checkpoint.sign(&signing), &[]).unwrap();
+    let opening = Opening {
+        zone,
+        key,
+        succession: &[],
+        checkpoint: &checkpoint.sign(&signing),
+        proofs: &[],
+        anchors: &[],
+    };
+    let mut writer = BundleWriter::create(sink, &opening).unwrap();
     for (index, (batch, sealed, leaves)) in batches.iter().enumerate() {
         let Ok(path) = inclusion_proof(&mut InMemory(&log), index as u64, log.len() as u64);
         writer.begin_batch(index as u64, batch, &path, leaves).unwrap();

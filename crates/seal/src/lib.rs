@@ -19,9 +19,12 @@ pub mod keyring;
 pub mod note;
 pub mod part;
 pub mod segment;
+pub mod stamp;
+pub mod succession;
 pub mod suite;
 pub mod tiles;
 pub mod tree;
+pub mod witness;
 pub mod wrap;
 
 pub use suite::{Key, SealError};

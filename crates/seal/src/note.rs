@@ -34,24 +34,51 @@ pub enum NoteError {
     /// Another log's.
     #[error("a checkpoint of another log")]
     Origin,
+    /// Signed by a key that was replaced, and not of what it signed until then.
+    #[error("signed by a key that was replaced before, and not among what that key signed")]
+    AfterLast,
+}
+
+/// The four bytes that name a key in a signature line.
+pub(crate) fn key_id(name: &str, kind: u8, public: &[u8; 32]) -> [u8; 4] {
+    let digest = suite::sha256_of(&[name.as_bytes(), b"\n", &[kind], public]);
+    [digest[0], digest[1], digest[2], digest[3]]
+}
+
+/// The text form of a key.
+pub(crate) fn encode_key(name: &str, kind: u8, public: &[u8; 32]) -> String {
+    let key = [&[kind], public.as_slice()].concat();
+    let id = suite::hex(&key_id(name, kind, public));
+    format!("{name}+{id}+{}", STANDARD.encode(key))
+}
+
+/// Reads the text form of a key of this kind; a line end is allowed.
+pub(crate) fn decode_key(text: &str, kind: u8) -> Result<(String, [u8; 32]), NoteError> {
+    let wrong = NoteError::Form("key (NAME+ID+BASE64)");
+    let mut pieces = text.trim_end_matches('\n').splitn(3, '+');
+    let (Some(name), Some(id), Some(key)) = (pieces.next(), pieces.next(), pieces.next()) else {
+        return Err(wrong);
+    };
+    let key = STANDARD.decode(key).map_err(|_| wrong.clone())?;
+    let (found, public) = key.split_first().ok_or(wrong.clone())?;
+    let public = <[u8; 32]>::try_from(public).map_err(|_| wrong.clone())?;
+    let valid = *found == kind && !name.is_empty() && !name.contains(char::is_whitespace);
+    if valid && suite::hex(&key_id(name, kind, &public)) == id {
+        Ok((name.to_owned(), public))
+    } else {
+        Err(wrong)
+    }
 }
 
 impl NoteKey {
     /// The four bytes that name the key in a signature line.
     pub fn id(&self) -> [u8; 4] {
-        let digest = suite::sha256_of(&[self.name.as_bytes(), b"\n", &[ED25519], &self.public]);
-        [digest[0], digest[1], digest[2], digest[3]]
+        key_id(&self.name, ED25519, &self.public)
     }
 
     /// The text form.
     pub fn encode(&self) -> String {
-        let key = [&[ED25519], self.public.as_slice()].concat();
-        format!(
-            "{}+{}+{}",
-            self.name,
-            suite::hex(&self.id()),
-            STANDARD.encode(key)
-        )
+        encode_key(&self.name, ED25519, &self.public)
     }
 
     /// Reads the text form; a line end is allowed.
@@ -59,24 +86,8 @@ impl NoteKey {
     /// # Errors
     /// [`NoteError::Form`].
     pub fn decode(text: &str) -> Result<NoteKey, NoteError> {
-        let wrong = NoteError::Form("key (NAME+ID+BASE64)");
-        let mut pieces = text.trim_end_matches('\n').splitn(3, '+');
-        let (Some(name), Some(id), Some(key)) = (pieces.next(), pieces.next(), pieces.next()) else {
-            return Err(wrong);
-        };
-        let key = STANDARD.decode(key).map_err(|_| wrong.clone())?;
-        let (kind, public) = key.split_first().ok_or(wrong.clone())?;
-        let public = <[u8; 32]>::try_from(public).map_err(|_| wrong.clone())?;
-        let key = NoteKey {
-            name: name.to_owned(),
-            public,
-        };
-        let valid = *kind == ED25519 && !name.is_empty() && !name.contains(char::is_whitespace);
-        if valid && suite::hex(&key.id()) == id {
-            Ok(key)
-        } else {
-            Err(wrong)
-        }
+        let (name, public) = decode_key(text, ED25519)?;
+        Ok(NoteKey { name, public })
     }
 }
 
@@ -142,13 +153,14 @@ impl Checkpoint {
 
 /// A text that ends with a line end, signed as a note under a key's name.
 pub fn sign_note(text: &str, key: &SigningKey, name: &str) -> String {
-    let id = NoteKey {
-        name: name.to_owned(),
-        public: key.public(),
-    }
-    .id();
+    format!("{text}\n{}", signature_line(text, key, name))
+}
+
+/// A signature line, its end included.
+pub(crate) fn signature_line(text: &str, key: &SigningKey, name: &str) -> String {
+    let id = key_id(name, ED25519, &key.public());
     let signature = [id.as_slice(), key.sign(text.as_bytes()).as_slice()].concat();
-    format!("{text}\n\u{2014} {name} {}\n", STANDARD.encode(signature))
+    format!("\u{2014} {name} {}\n", STANDARD.encode(signature))
 }
 
 /// A signed note, read but not checked.

@@ -1,10 +1,19 @@
 //! Bundles: what is true of a good one, and that nothing else passes.
 
 #[cfg(test)]
+#[path = "bundle/anchors.rs"]
+mod anchors;
+#[cfg(test)]
 #[path = "sample/opened.rs"]
 mod opened;
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+#[path = "bundle/succession.rs"]
+mod succession;
+#[cfg(test)]
+#[path = "bundle/writer.rs"]
+mod writer;
 #[cfg(test)]
 #[path = "sample/zip.rs"]
 mod zip;
@@ -521,39 +530,6 @@ fn a_bound_on_memory_is_kept() {
         .unwrap_err()
         .to_string();
     assert!(said.contains("memory bound"), "{said}");
-}
-
-#[test]
-fn the_writer_refuses_what_would_not_be_proved() {
-    let sample = Sample::new("us", 3);
-    let sink = Cursor::new(Vec::new());
-    let note = sample.note(4);
-    let begun = BundleWriter::create(sink, sample.zone.clone(), sample.key.clone(), &note, &[]);
-    let mut writer = begun.unwrap();
-    let leaves: Vec<_> = sample.entries[2..8].iter().map(sample::Entry::leaf).collect();
-    let Ok(path) = seal::tree::inclusion_proof(&mut InMemory(&sample.log()[..4]), 1, 4);
-    assert!(writer.begin_batch(0, &sample.batches[1], &path, &leaves).is_err());
-    assert!(
-        writer
-            .begin_batch(1, &sample.batches[1], &path, &leaves[1..])
-            .is_err()
-    );
-    writer.begin_batch(1, &sample.batches[1], &path, &leaves).unwrap();
-    let (entry, other) = (&sample.entries[3], &sample.entries[2]);
-    let header = entry.bytes();
-    assert!(writer.entry(0, &header, &entry.body, None).is_err());
-    assert!(writer.entry(1, &header, &other.body, None).is_err());
-    assert!(writer.entry(1, &header, &entry.body, other.key.as_ref()).is_err());
-    assert!(writer.entry(9, &header, &entry.body, None).is_err());
-    writer.entry(1, &header, &entry.body, entry.key.as_ref()).unwrap();
-    assert!(
-        writer.entry(0, &other.bytes(), &other.body, None).is_err(),
-        "out of order"
-    );
-    assert!(writer.finish().is_err(), "the batch was not ended");
-    let stranger = Sample::new("us", 9);
-    let sink = Cursor::new(Vec::new());
-    assert!(BundleWriter::create(sink, sample.zone.clone(), stranger.key, &note, &[]).is_err());
 }
 
 proptest! {

@@ -56,6 +56,11 @@ fn any_batch_checkpoint_or_key_is_read_or_refused() {
 }
 
 #[test]
+fn any_time_stamp_is_read_or_refused() {
+    replay("stamp", bodies::stamp, 2000);
+}
+
+#[test]
 fn any_key_ring_is_read_or_refused() {
     replay("keyring", bodies::keyring, 500);
 }

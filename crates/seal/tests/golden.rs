@@ -15,7 +15,10 @@ use seal::group::GroupBuilder;
 use seal::keyring::{Keyring, PassphraseCost, Record, SecretKind, Unlock};
 use seal::note::NoteKey;
 use seal::segment::SegmentHead;
+use seal::stamp::Root;
+use seal::succession::Reason;
 use seal::suite::{self, EcdhPrivate, hex, sha256};
+use seal::witness::WitnessKey;
 use seal::{act, part, wrap};
 
 fn folder() -> PathBuf {
@@ -221,6 +224,26 @@ mod vectors {
                 "The checkpoint of the four batches, signed.",
                 sample.note(4).into_bytes(),
             ),
+            (
+                "succession",
+                "Statement that the key of seed 32 bytes 04 took its place after three batches.",
+                sample.successor(Reason::Rotated, 1_700_002_900).1.into_bytes(),
+            ),
+            (
+                "witness-key",
+                "The key of a witness in text form (seed 32 bytes 08).",
+                sample::witness_key().encode().into_bytes(),
+            ),
+            (
+                "cosignature",
+                "Its line under the checkpoint of three batches, at 2023-11-14T23:00:03Z.",
+                sample.cosigned(3).proof.into_bytes(),
+            ),
+            (
+                "anchor",
+                "The anchor made of the two, named `notary`, without its newline.",
+                sample.cosigned(3).line().trim_end().as_bytes().to_vec(),
+            ),
         ]
     }
 
@@ -321,6 +344,32 @@ fn the_stored_bundle_verifies_for_ever_and_is_written_the_same_today() {
         now == before,
         "a bundle of the same records has other bytes than it had"
     );
+}
+
+#[test]
+fn the_stored_bundle_of_a_zone_whose_key_was_replaced_verifies_for_ever() {
+    let sample = Sample::new("us", 3);
+    let (next, _) = sample.successor(Reason::Rotated, 1_700_002_900);
+    let now = sample.rotated_bundle();
+    let before = stored("rotated.zip", &now);
+    let text = |name, now: String| String::from_utf8(stored(name, (now + "\n").as_bytes())).unwrap();
+    let witness = text("witness.pub", sample::witness_key().encode());
+    let root = std::fs::read_to_string(folder().join("fixtures/v1/stamp-root.pem")).unwrap();
+    for key in [
+        text("zone.pub", sample.key.encode()),
+        text("zone-2.pub", next.key.encode()),
+    ] {
+        let options = VerifyOptions {
+            key: Some(NoteKey::decode(&key).unwrap()),
+            witnesses: vec![WitnessKey::decode(&witness).unwrap()],
+            roots: Root::all(&root).unwrap(),
+            ..VerifyOptions::default()
+        };
+        let report = verify(&mut std::io::Cursor::new(&before), options).unwrap();
+        assert!(report.origin_proved && report.anchors.iter().all(|anchor| anchor.proved));
+        assert_eq!(report.anchors.len(), 2);
+    }
+    assert!(now == before);
 }
 
 #[test]

@@ -118,6 +118,7 @@ impl Host for LoadHost {
             gaps: Vec::new(),
             checkpoint: None,
             outside_anchor: None,
+            anchors: Vec::new(),
             followers: Followers {
                 head: self.ledger.head(),
                 normalized: Position(0),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+pub use crate::vault::anchors::AnchorStatus;
 use connect::{Secrets, Settings};
 use model::{ConnectionId, Position, Timestamp, ZoneId};
 use seal::envelope::EpochPublic;
@@ -80,8 +81,10 @@ pub struct Status {
     pub gaps: Vec<GapStatus>,
     /// The newest signed checkpoint; none before the first entry.
     pub checkpoint: Option<CheckpointStatus>,
-    /// When a checkpoint was last handed to somebody outside.
+    /// When a checkpoint last went outside.
     pub outside_anchor: Option<Timestamp>,
+    /// How each configured anchor outside does.
+    pub anchors: Vec<AnchorStatus>,
     /// How far what is derived from the ledger has come.
     pub followers: Followers,
     /// Files that messages name and that are still to be fetched.
@@ -167,6 +170,8 @@ pub struct CheckpointStatus {
     pub at: Timestamp,
     /// Seconds since.
     pub age_seconds: u64,
+    /// The signed note, for whoever wants to keep it.
+    pub note: String,
 }
 
 /// How far what is derived from the ledger has come.

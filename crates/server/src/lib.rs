@@ -21,6 +21,7 @@ pub mod listen;
 pub mod public;
 pub mod vault;
 pub mod wecom;
+pub mod witness;
 
 pub use host::{Host, IntakeConfiguration, IntakeConnection, Status};
 pub use limits::Limits;

@@ -477,3 +477,37 @@ fn a_past_epochs_key_is_destroyed_only_with_a_second_copy_and_never_while_it_may
         assert_eq!(search(&vault, "sealed").len(), 4);
     }
 }
+
+#[test]
+fn doctor_complains_once_the_last_checkpoint_outside_is_over_a_day_old() {
+    use std::sync::atomic::{AtomicI64, Ordering};
+    let folder = tempfile::tempdir().unwrap();
+    drop(fresh(folder.path()));
+    let now = Arc::new(AtomicI64::new(NOW));
+    let clock = now.clone();
+    let options = VaultOptions {
+        clock: Arc::new(move || Timestamp::from_seconds(clock.load(Ordering::SeqCst))),
+        ..options()
+    };
+    let vault = Vault::open(folder.path(), &Unlock::Passphrase(b"correct"), options).unwrap();
+    let kept = || {
+        vault.wait_normalized(vault.ledger().head()).unwrap();
+        let checks = vault.doctor().unwrap();
+        checks
+            .into_iter()
+            .find(|check| check.check == "a checkpoint is kept elsewhere")
+            .unwrap()
+    };
+    assert!(!kept().ok && kept().detail.contains("none ever went outside"));
+    vault.hand_out_checkpoint("test").unwrap();
+    assert!(kept().ok);
+    now.store(NOW + 24 * 3600, Ordering::SeqCst);
+    assert!(kept().ok);
+    now.store(NOW + 25 * 3600, Ordering::SeqCst);
+    assert!(
+        !kept().ok && kept().detail.contains("25 h ago"),
+        "{}",
+        kept().detail
+    );
+    assert_eq!(vault.outside_time(), None, "handing out proves no time");
+}

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use model::ZoneId;
 use seal::batch::Batch;
-use seal::note::{Checkpoint, NoteKey};
+use seal::note::Checkpoint;
+use seal::succession::Lineage;
 use seal::tiles::{WIDTH, bundle_path};
 use seal::tree::RootBuilder;
 
@@ -42,13 +43,13 @@ impl Side {
     pub fn check(
         places: Places,
         zone: &ZoneId,
-        key: &NoteKey,
+        keys: &Lineage,
         pace: &mut Pace<'_>,
     ) -> Result<Side, StoreError> {
-        let checked = check(&places, zone, key, None, pace)?;
+        let checked = check(&places, zone, keys, None, pace)?;
         let mut side = Side { places, checked };
         if side.is_copy() {
-            side.check_older(key)?;
+            side.check_older(keys)?;
         }
         Ok(side)
     }
@@ -58,7 +59,7 @@ impl Side {
     }
 
     /// The checkpoints of a copy before its newest, and the batches that it keeps for them.
-    fn check_older(&mut self, key: &NoteKey) -> Result<(), StoreError> {
+    fn check_older(&mut self, keys: &Lineage) -> Result<(), StoreError> {
         if self.places.checkpoint.is_none() && !self.places.segments.is_empty() {
             self.checked.findings.push(Finding {
                 place: "log/checkpoints".to_owned(),
@@ -73,7 +74,7 @@ impl Side {
         let mut wrong = Vec::new();
         for (size, path) in copied_checkpoints(&self.places.folder)? {
             let note = String::from_utf8(folder::read_file(&path, 1 << 20)?).unwrap_or_default();
-            let opened = Checkpoint::open(&note, Some(key)).ok();
+            let opened = keys.checkpoint(&note).ok();
             let until = usize::try_from(size).unwrap_or(usize::MAX);
             let Some(more) = self.checked.log.get(at..until) else {
                 // Behind a log that does not hold, which was found already.
@@ -117,8 +118,8 @@ impl Side {
         Ok(())
     }
 
-    fn checkpoint(&self, key: &NoteKey) -> Option<Checkpoint> {
-        Checkpoint::open(self.checked.checkpoint.as_deref()?, Some(key)).ok()
+    fn checkpoint(&self, keys: &Lineage) -> Option<Checkpoint> {
+        keys.checkpoint(self.checked.checkpoint.as_deref()?).ok()
     }
 
     fn log_is_bad(&self) -> bool {
@@ -157,7 +158,7 @@ pub struct Mended {
 pub fn mend(
     bad: &Side,
     good: &Side,
-    (zone, key): (&ZoneId, &NoteKey),
+    (zone, keys): (&ZoneId, &Lineage),
     now: &str,
 ) -> Result<Mended, StoreError> {
     let aside = Aside {
@@ -167,7 +168,7 @@ pub fn mend(
     folder::create_folder(&aside.folder)?;
     let mut mended = Mended::default();
     if bad.log_is_bad() {
-        mend_log(bad, good, key, &aside, &mut mended)?;
+        mend_log(bad, good, keys, &aside, &mut mended)?;
     }
     let mut wrong: BTreeSet<u64> = bad
         .checked
@@ -180,7 +181,7 @@ pub fn mend(
         wrong.extend(numbers.filter(|number| bad.places.segment(*number).is_none()));
     }
     if !wrong.is_empty() {
-        let sources = proved_sources(bad, good, zone, key)?;
+        let sources = proved_sources(bad, good, zone, keys)?;
         for number in wrong {
             if let Some(from) = sources.segment(number) {
                 mend_segment(bad, from, number, &aside, &mut mended)?;
@@ -218,7 +219,7 @@ impl Aside<'_> {
 
 /// Segments that are whole and give the signed roots: of the good copy alone, or where both lack something, of what the
 /// two have together.
-fn proved_sources(bad: &Side, good: &Side, zone: &ZoneId, key: &NoteKey) -> Result<Places, StoreError> {
+fn proved_sources(bad: &Side, good: &Side, zone: &ZoneId, keys: &Lineage) -> Result<Places, StoreError> {
     let mut sources = good.places.clone();
     let all_good = |side: &Side| side.checked.broken.is_empty() && side.checked.contradicted.is_empty();
     if all_good(good) {
@@ -242,7 +243,7 @@ fn proved_sources(bad: &Side, good: &Side, zone: &ZoneId, key: &NoteKey) -> Resu
                 .find_map(|side| side.places.segment(number).cloned())
         })
         .collect();
-    let checked = check(&sources, zone, key, None, &mut |_| Ok(()))?;
+    let checked = check(&sources, zone, keys, None, &mut |_| Ok(()))?;
     sources.segments.retain(|place| checked.is_good(place.number));
     Ok(sources)
 }
@@ -358,13 +359,13 @@ fn put(from: &SegmentPlace, to: &Path) -> Result<(), StoreError> {
 fn mend_log(
     bad: &Side,
     good: &Side,
-    key: &NoteKey,
+    keys: &Lineage,
     aside: &Aside<'_>,
     mended: &mut Mended,
 ) -> Result<(), StoreError> {
     let log = &bad.places.log;
     let is_copy = bad.is_copy();
-    let (own, other) = (bad.checkpoint(key), good.checkpoint(key));
+    let (own, other) = (bad.checkpoint(keys), good.checkpoint(keys));
     let Some(checkpoint) = own.clone().or(other) else {
         return Ok(());
     };

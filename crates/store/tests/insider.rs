@@ -13,6 +13,7 @@ use seal::batch::Batch;
 use seal::group::{GroupBuilder, HEAD_BYTES, HeadKind, entries, read_head};
 use seal::note::{Checkpoint, NoteKey};
 use seal::segment::{GroupPlace, SegmentFoot, SegmentHead};
+use seal::succession::Lineage;
 use seal::suite::{SigningKey, sha256};
 use seal::tiles::{Frontier, bundle_path, tile_path};
 use seal::tree::{leaf_hash, root};
@@ -71,7 +72,7 @@ fn honest() -> (TempDir, Checkpoint) {
 
 /// What `verify` finds, with the checkpoint from outside or without.
 fn found(folder: &Path, outside: Option<&Checkpoint>) -> Vec<String> {
-    let checked = verify(folder, &"us".parse().unwrap(), &note_key(), outside).unwrap();
+    let checked = verify(folder, &"us".parse().unwrap(), &Lineage::of(note_key()), outside).unwrap();
     let words = checked.findings.iter();
     words
         .map(|finding| format!("{}: {}", finding.place, finding.detail))

@@ -9,6 +9,7 @@ use model::entry::{Act, ActCode, Gap, GapCause, Kind};
 use model::{KeyId, Position, Timestamp};
 use seal::Key;
 use seal::note::{Checkpoint, NoteKey};
+use seal::succession::Lineage;
 use seal::suite::SigningKey;
 use store::StoreError;
 use store::ledger::verify::{Checked, verify};
@@ -80,7 +81,7 @@ fn gap() -> Draft {
 }
 
 fn check(folder: &Path, outside: Option<&Checkpoint>) -> Checked {
-    verify(folder, &"us".parse().unwrap(), &note_key(), outside).unwrap()
+    verify(folder, &"us".parse().unwrap(), &Lineage::of(note_key()), outside).unwrap()
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

@@ -8,9 +8,13 @@ import os
 import unittest
 from pathlib import Path
 
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import Certificate
+
 from verifier.notes import Key
 from verifier.outside import Outside
 from verifier.steps import DOES_NOT_HOLD, HOLDS, Verdict, verify
+from verifier.succession import Statement
 
 from . import ledger
 from .ledger import Bundle
@@ -31,19 +35,34 @@ class Case(unittest.TestCase):
         self.assertIn(reason, found.reason)
         return found
 
-    def ask(self, bundle: Bundle | bytes, key: Key | None = None, checkpoint: Outside | None = None) -> Verdict:
+    def ask(
+        self, bundle: Bundle | bytes, key: Key | None = None, checkpoint: Outside | None = None,
+        witness: Key | None = None, root: Certificate | None = None, statement: bytes | None = None,
+    ) -> Verdict:
         raw = bundle if isinstance(bundle, bytes) else bundle.bytes()
         if folder := os.environ.get("CHANCERY_CASES"):
             self.asked += 1
-            leave(Path(folder, f"{'.'.join(self.id().split('.')[-2:])}.{self.asked:03}"), raw, key, checkpoint)
-        return verify(io.BytesIO(raw), key, checkpoint)
+            case = Path(folder, f"{'.'.join(self.id().split('.')[-2:])}.{self.asked:03}")
+            leave(case, raw, key, checkpoint, witness, root, statement)
+        witnesses, roots = [witness] if witness else [], [root] if root else []
+        outside = Statement.parse(statement) if statement else None
+        return verify(io.BytesIO(raw), key, checkpoint, witnesses, roots, outside)
 
 
-def leave(case: Path, raw: bytes, key: Key | None, checkpoint: Outside | None) -> None:
+def leave(
+    case: Path, raw: bytes, key: Key | None, checkpoint: Outside | None, witness: Key | None, root: Certificate | None,
+    statement: bytes | None,
+) -> None:
     case.mkdir(parents=True)
     (case / "bundle.zip").write_bytes(raw)
     if key is not None:
         (case / "zone.pub").write_text(key.text + "\n")
+    if witness is not None:
+        (case / "witness.pub").write_text(witness.text + "\n")
+    if root is not None:
+        (case / "tsa-root.pem").write_bytes(root.public_bytes(Encoding.PEM))
+    if statement is not None:
+        (case / "succession").write_bytes(statement)
     if checkpoint is not None:
         (case / "checkpoint").write_bytes(checkpoint.checkpoint)
         if checkpoint.proof is not None:

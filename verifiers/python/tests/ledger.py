@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from verifier import container, entries, suite
 from verifier.manifest import COMPLETENESS, LISTED
 from verifier.merkle import leaf, root_of
-from verifier.notes import Key
+from verifier.notes import COSIGNATURE, Key, Note
 
 from . import vectors
 
@@ -28,6 +28,9 @@ ZONE = "us"
 SIGNER = Ed25519PrivateKey.from_private_bytes(b"\x03" * 32)
 KEY = Key("chancery/us/0a1b2c3d", SIGNER.public_key().public_bytes_raw())
 OTHER = Ed25519PrivateKey.from_private_bytes(b"\x04" * 32)
+NEW_KEY = Key(KEY.name, OTHER.public_key().public_bytes_raw())
+WITNESS_SIGNER = Ed25519PrivateKey.from_private_bytes(b"\x08" * 32)
+WITNESS = Key("witness.example/w1", WITNESS_SIGNER.public_key().public_bytes_raw(), COSIGNATURE)
 BEGIN = 1_700_000_000_000_000
 LABELS = suite.Labels(ZONE)
 README = vectors.README.read_bytes()
@@ -44,6 +47,30 @@ def note(text: str, key: Key = KEY, signer: Ed25519PrivateKey = SIGNER) -> bytes
 
 def checkpoint(size: int, root: bytes, origin: str = KEY.name, **signed_by) -> bytes:
     return note(f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n", **signed_by)
+
+
+def statement(
+    size: int, root: bytes, at="2023-11-14T22:30:00Z", reason="rotated", old=KEY, new=NEW_KEY, signers=(SIGNER, OTHER)
+) -> bytes:
+    text = f"chancery-succession/1\nold {old.text}\nnew {new.text}\nat {at}\nreason {reason}\n"
+    text += f"last {size} {base64.b64encode(root).decode()}\n"
+    return note(text, old, signers[0]) + note(text, new, signers[1])[len(text.encode()) + 1 :]
+
+
+def cosignature(signed: bytes, seconds: int, key: Key = WITNESS, signer: Ed25519PrivateKey = WITNESS_SIGNER) -> bytes:
+    """A line under the text of a signed checkpoint."""
+    signature = signer.sign(f"cosignature/v1\ntime {seconds}\n{Note.parse(signed).text}".encode())
+    encoded = base64.b64encode(key.id + struct.pack(">Q", seconds) + signature).decode()
+    return f"\u2014 {key.name} {encoded}\n".encode()
+
+
+def anchor(records: list[bytes], signed: bytes, named="notary", proof="", kind="witness", **changes) -> bytes:
+    """A line of anchors.jsonl: of a checkpoint over these records of batches."""
+    hashes = path([leaf(record) for record in records], len(records) - 1)
+    fields = {"kind": kind, "name": named, "checkpoint": signed.decode(), "proof": proof}
+    fields |= {"batch": base64.b64encode(records[-1]).decode()}
+    fields |= {"path": [base64.b64encode(hash_).decode() for hash_ in hashes]} | changes
+    return json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
 def name(text: str) -> bytes:
@@ -293,8 +320,10 @@ class Bundle:
         members = {
             "README.txt": README,
             "zone.pub": KEY.text.encode() + b"\n",
+            "succession": b"",
             "checkpoint": checkpoint(len(log), pinned),
             "consistency": proofs,
+            "anchors.jsonl": b"",
             "evidence": b"".join(frame(*one) for one in frames_),
             "messages.jsonl": self.lines(),
             "gaps.jsonl": self.gap_lines(),

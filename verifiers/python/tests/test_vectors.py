@@ -107,10 +107,14 @@ def fixture_frames() -> list[tuple[int, bytes]]:
     return ledger.parsed(ledger.unzipped((vectors.FIXTURES / "bundle.zip").read_bytes())["evidence"])
 
 
-def log_root() -> bytes:
-    """Over the records of the four batches, which the fixture shows."""
+def log_leaves() -> list[bytes]:
+    """Of the records of the four batches, which the fixture shows."""
     batches = [payload for kind, payload in fixture_frames() if kind == 1]
-    return root_of([leaf(payload[9 + 32 * payload[8] + 1 :]) for payload in batches])
+    return [leaf(payload[9 + 32 * payload[8] + 1 :]) for payload in batches]
+
+
+def log_root() -> bytes:
+    return root_of(log_leaves())
 
 
 def batch_record() -> bytes:
@@ -136,6 +140,23 @@ def group() -> bytes:
     payload = struct.pack(">II", len(gap), 0) + gap
     head = b"CHGR" + struct.pack(">IQI", len(payload), 6, 1)
     return head + struct.pack(">I", crc32c(head + payload)) + payload
+
+
+def statement() -> bytes:
+    root = root_of(log_leaves()[:3])
+    return ledger.statement(3, root, at="2023-11-14T23:01:40Z")
+
+
+def cosigned() -> bytes:
+    checkpoint = ledger.checkpoint(3, root_of(log_leaves()[:3]))
+    return ledger.cosignature(checkpoint, BEGIN // SECOND + 2803)
+
+
+def anchor_line() -> bytes:
+    batches = [payload for kind, payload in fixture_frames() if kind == 1]
+    records = [payload[9 + 32 * payload[8] + 1 :] for payload in batches]
+    checkpoint = ledger.checkpoint(3, root_of(log_leaves()[:3]))
+    return ledger.anchor(records[:3], checkpoint, "notary", cosigned().decode())[:-1]
 
 
 MADE = {
@@ -170,6 +191,10 @@ MADE = {
     "log-root": log_root,
     "zone-key": lambda: KEY.text.encode(),
     "checkpoint": lambda: ledger.checkpoint(4, log_root()),
+    "succession": statement,
+    "witness-key": lambda: ledger.WITNESS.text.encode(),
+    "cosignature": cosigned,
+    "anchor": anchor_line,
     "segment-head": segment_head,
     "group": group,
     "segment-foot": segment_foot,

@@ -12,8 +12,10 @@ from .outcome import DoesNotHold, NotABundle, require
 MEMBERS = (
     "README.txt",
     "zone.pub",
+    "succession",
     "checkpoint",
     "consistency",
+    "anchors.jsonl",
     "evidence",
     "messages.jsonl",
     "gaps.jsonl",
@@ -22,9 +24,9 @@ MEMBERS = (
 WIDE = frozenset({"evidence", "messages.jsonl"})
 
 # The fixed text of README.txt, known by its length, CRC-32 and SHA-256.
-README_BYTES = 3145
-README_CRC = 0xBCE0D076
-README_SHA256 = bytes.fromhex("21920ab414fd515767e9ee1450bcbc8b7327cd104e9afbeef78977363c461ae5")
+README_BYTES = 3917
+README_CRC = 0xB79F75A7
+README_SHA256 = bytes.fromhex("0e72237bc84088e2803afb44486975e4f5013a22575f3e3f1107803a49d9717d")
 
 # A file like this in all but eight bytes is a damaged bundle; with fewer than four bytes there is nothing to compare.
 ALIKE_BYTES, DIFFERENT_AT_MOST, NEEDED_AT_LEAST = 40, 8, 4

@@ -75,6 +75,13 @@ def is_time(value) -> bool:
     return True
 
 
+def microseconds(time: str) -> int:
+    """Since 1970, of a time that is one."""
+    match = _TIME.fullmatch(time)
+    seconds = (datetime.fromisoformat(match[1]) - _EPOCH) // timedelta(seconds=1)
+    return seconds * 1_000_000 + int((match[2] or "").ljust(6, "0"))
+
+
 def _once(pairs: list) -> dict:
     fields = dict(pairs)
     if len(fields) != len(pairs):

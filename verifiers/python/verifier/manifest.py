@@ -111,8 +111,8 @@ def read(container: Container, key: Key) -> Manifest:
 
 
 def check_small_members(container: Container, manifest: Manifest, key: Key) -> Checkpoint:
-    """Step 4. Returns the pinned checkpoint. `consistency` is compared here and read in its own step."""
-    for name in ("zone.pub", "checkpoint", "README.txt", "consistency"):
+    """Step 4 but the anchors. Returns the pinned checkpoint. `consistency` is compared here and read on its own."""
+    for name in ("zone.pub", "checkpoint", "README.txt", "succession", "consistency", "anchors.jsonl"):
         stream = container.stream(name)
         found = stream.size, stream.sha256()
         stream.check_crc()

@@ -10,6 +10,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 ED25519 = b"\x01"
+COSIGNATURE = b"\x04"
 _SIGNATURE = re.compile(r"\u2014 (\S+) (\S+)")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,19}")
@@ -43,29 +44,30 @@ def key_id(name: str, kind: bytes, key: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Key:
-    """A named Ed25519 key. Shape of its text: `NAME+HEXID+BASE64`."""
+    """A named Ed25519 key, of a zone or, by its kind, of a witness. Shape of its text: `NAME+HEXID+BASE64`."""
 
     name: str
     public: bytes
+    kind: bytes = ED25519
 
     @property
     def id(self) -> bytes:
-        return key_id(self.name, ED25519, self.public)
+        return key_id(self.name, self.kind, self.public)
 
     @property
     def text(self) -> str:
-        encoded = base64.b64encode(ED25519 + self.public).decode()
+        encoded = base64.b64encode(self.kind + self.public).decode()
         return f"{self.name}+{self.id.hex()}+{encoded}"
 
     @classmethod
-    def parse(cls, text: str) -> "Key":
+    def parse(cls, text: str, kind: bytes = ED25519) -> "Key":
         fields = text.split("+", 2)
         if len(fields) != 3 or not is_key_name(fields[0]):
             raise Malformed("not a key in text form")
         raw = from_base64(fields[2])
-        if len(raw) != 33 or raw[:1] != ED25519:
+        if len(raw) != 33 or raw[:1] != kind:
             raise Malformed("not an Ed25519 key")
-        key = cls(fields[0], raw[1:])
+        key = cls(fields[0], raw[1:], kind)
         if key.text != text:
             raise Malformed("the id of the key is not its own")
         return key
@@ -81,6 +83,22 @@ class Key:
 def is_key_name(text: str) -> bool:
     """C2SP: not empty, no Unicode spaces, no plus."""
     return bool(text) and "+" not in text and not any(c.isspace() or c < " " for c in text)
+
+
+def signature_lines(block: str) -> list[tuple[str, bytes, bytes]]:
+    """Name, key id, and the bytes after the key id, of each line."""
+    if not block.endswith("\n"):
+        raise Malformed("not a signed note")
+    signatures = []
+    for line in block[:-1].split("\n"):
+        match = _SIGNATURE.fullmatch(line)
+        if match is None or not is_key_name(match[1]):
+            raise Malformed("a signature line is malformed")
+        signature = from_base64(match[2])
+        if len(signature) < 5:
+            raise Malformed("a signature is too short")
+        signatures.append((match[1], signature[:4], signature[4:]))
+    return signatures
 
 
 @dataclass(frozen=True)
@@ -99,18 +117,9 @@ class Note:
         if _CONTROL.search(whole):
             raise Malformed("control characters in a note")
         text, empty, block = whole.rpartition("\n\n")
-        if not empty or not block.endswith("\n"):
+        if not empty:
             raise Malformed("not a signed note")
-        signatures = []
-        for line in block[:-1].split("\n"):
-            match = _SIGNATURE.fullmatch(line)
-            if match is None or not is_key_name(match[1]):
-                raise Malformed("a signature line is malformed")
-            signature = from_base64(match[2])
-            if len(signature) < 5:
-                raise Malformed("a signature is too short")
-            signatures.append((match[1], signature[:4], signature[4:]))
-        return cls(text + "\n", signatures)
+        return cls(text + "\n", signature_lines(block))
 
     def signed_by(self, key: Key) -> bool:
         """Whether there is a signature by the key, and none in its name that does not fit. Others are not looked at."""

@@ -8,13 +8,12 @@ from .container import Container
 from .frames import frames
 from .jsontext import is_number
 from .merkle import consistency_length, consistent
-from .notes import Checkpoint, Key, Malformed, Note, from_base64, signed_checkpoint
-from .outcome import DoesNotHold, Unusable, require
+from .notes import Checkpoint, Malformed, Note, from_base64
+from .outcome import DoesNotHold, Unusable, read_file, require
+from .succession import Log
 from .wire import Cursor
 
 PROOF = 1
-# A checkpoint is under a kilobyte; its proofs are some kilobytes for each checkpoint that was handed out before.
-FILE_BYTES_MAX = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -23,6 +22,14 @@ class Outside:
 
     checkpoint: bytes
     proof: bytes | None
+
+    @property
+    def size(self) -> int:
+        """The one it states; 0 when it is none."""
+        try:
+            return Checkpoint.parse(Note.parse(self.checkpoint).text).size
+        except Malformed:
+            return 0
 
     @classmethod
     def read(cls, path: str) -> "Outside":
@@ -34,17 +41,9 @@ class Outside:
         return cls(raw, read_file(beside) if os.path.exists(beside) else None)
 
 
-def read_file(path: str) -> bytes:
-    with open(path, "rb") as file:
-        raw = file.read(FILE_BYTES_MAX + 1)
-    if len(raw) > FILE_BYTES_MAX:
-        raise Unusable(f"{path}: too long for what it should be")
-    return raw
-
-
-def inner_proof(container: Container, pinned: Checkpoint, wanted: int | None) -> list[bytes] | None:
-    """Reads the member `consistency`, all of it, and keeps the path from the size that is wanted."""
-    kept, before = None, 0
+def inner_proofs(container: Container, pinned: Checkpoint, wanted: set[int]) -> dict[int, list[bytes]]:
+    """Reads the member `consistency`, all of it, and keeps the paths from the sizes that are wanted."""
+    kept, before = {}, 0
     for kind, payload in frames(container.stream("consistency")):
         require(kind == PROOF, "consistency: an unknown frame")
         cursor = Cursor(payload, "consistency")
@@ -52,22 +51,28 @@ def inner_proof(container: Container, pinned: Checkpoint, wanted: int | None) ->
         cursor.end()
         require(before < size < pinned.size, "consistency: sizes do not ascend from 1 to below the pinned one")
         require(len(path) == consistency_length(size, pinned.size), "consistency: a path of the wrong length")
-        if size == wanted:
-            kept = path
+        if size in wanted:
+            kept[size] = path
         before = size
     return kept
 
 
-def compare(outside: Outside | None, pinned: Checkpoint, container: Container, key: Key) -> str:
+def check_anchored(anchored: list[Checkpoint], pinned: Checkpoint, paths: dict[int, list[bytes]]) -> None:
+    """The end of step 4: the checkpoints of the anchors lead to the pinned one."""
+    for line, checkpoint in enumerate(anchored, 1):
+        _check_anchored(checkpoint, pinned, paths.get(checkpoint.size), f"anchors.jsonl, line {line}")
+
+
+def compare(outside: Outside | None, pinned: Checkpoint, paths: dict[int, list[bytes]], log: Log) -> str:
     """Step 5: `same`, `older`, `newer`; `none` without a checkpoint from outside."""
-    other = _signed(outside, key) if outside else None
-    path = inner_proof(container, pinned, other.size if other else None)
-    if other is None:
+    if outside is None:
         return "none"
+    other = _signed(outside, log)
     if other.size == pinned.size:
         require(other.root == pinned.root, "the log was forked: same size as the checkpoint from outside, another root")
         return "same"
     if other.size < pinned.size:
+        path = paths.get(other.size)
         require(path is not None, "consistency: no proof from the size of the checkpoint from outside")
         _lead(other, pinned, path)
         return "older"
@@ -75,9 +80,18 @@ def compare(outside: Outside | None, pinned: Checkpoint, container: Container, k
     return "newer"
 
 
-def _signed(outside: Outside, key: Key) -> Checkpoint:
+def _check_anchored(checkpoint: Checkpoint, pinned: Checkpoint, path: list[bytes] | None, what: str) -> None:
+    if checkpoint.size == pinned.size:
+        require(checkpoint.root == pinned.root, f"{what}: not the root of the checkpoint of the bundle")
+        return
+    require(path is not None, f"{what}: no proof from its size in `consistency`")
+    proved = consistent(checkpoint.size, pinned.size, path, checkpoint.root, pinned.root)
+    require(proved, f"{what}: does not lead to the checkpoint of the bundle")
+
+
+def _signed(outside: Outside, log: Log) -> Checkpoint:
     try:
-        return signed_checkpoint(outside.checkpoint, key)
+        return log.signed(outside.checkpoint)[0]
     except Malformed as error:
         raise DoesNotHold(f"the checkpoint from outside: {error}") from error
 

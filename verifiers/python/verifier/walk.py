@@ -26,6 +26,7 @@ class Tally:
     def __init__(self):
         self.batches = self.entries = self.items = self.disclosed = self.gaps = 0
         self.gap_bytes = 0
+        self.last_shown = -1
         self._digest, self._gap_hash = sha256(), sha256()
 
     def leaf(self, hash_: bytes, disclosed: bool) -> None:
@@ -114,7 +115,8 @@ class Walk:
         """The position of a leaf that begins now."""
         require(self._part is None, f"record {self._part_position}: items are missing")
         self._any_leaf_shown = True
-        return self._batch.first + self._leaves.index
+        self.tally.last_shown = self._batch.first + self._leaves.index
+        return self.tally.last_shown
 
     def _take_entry(self, payload: bytes) -> None:
         position = self._next_leaf()

@@ -75,6 +75,9 @@ fn a_backup_that_dies_at_any_step_never_looks_whole_and_goes_on() {
         for count in [1, 2, 5] {
             n += 1;
             more(&place, n);
+            if count == 2 {
+                place.on(&["keys", "rotate-signing"]).done();
+            }
             if dies(&place, &["backup", "now"], point, count) {
                 reached.insert(*point);
             }

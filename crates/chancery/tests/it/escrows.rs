@@ -4,7 +4,7 @@ use crate::backups::backed_up;
 use crate::run::Place;
 
 /// Keys of three recipients, and shares of which two are needed.
-fn with_escrow(place: &Place) {
+pub fn with_escrow(place: &Place) {
     for name in ["ann", "ben", "notary"] {
         place.secret(&format!("{name}.pass"), &format!("the passphrase of {name}\n"));
         let made = place.bare(&[
@@ -40,7 +40,7 @@ fn make(place: &Place, out: &str) -> crate::run::Ran {
 }
 
 /// `escrow drill` or `open` with the shares and keys of these, and more arguments. No passphrase of the store is given.
-fn with(place: &Place, command: &str, who: &[(&str, &str)], more: &[&str]) -> crate::run::Ran {
+pub fn with(place: &Place, command: &str, who: &[(&str, &str)], more: &[&str]) -> crate::run::Ran {
     let mut arguments: Vec<String> = vec!["escrow".into(), command.into()];
     for (share, key) in who {
         arguments.extend(["--share".into(), (*share).into()]);
@@ -52,8 +52,8 @@ fn with(place: &Place, command: &str, who: &[(&str, &str)], more: &[&str]) -> cr
     place.bare(&arguments)
 }
 
-const ANN: (&str, &str) = ("shares/ann.share", "ann");
-const BEN: (&str, &str) = ("shares/ben.share", "ben");
+pub const ANN: (&str, &str) = ("shares/ann.share", "ann");
+pub const BEN: (&str, &str) = ("shares/ben.share", "ben");
 const NOTARY: (&str, &str) = ("shares/notary.share", "notary");
 
 #[test]

@@ -1,6 +1,9 @@
 //! The program as people use it, and the pages generated from it.
 #![cfg(test)]
 
+mod anchors;
+#[path = "../../../seal/tests/authority/mod.rs"]
+mod authority;
 mod backups;
 mod canary;
 mod cli;
@@ -26,9 +29,11 @@ mod inputs;
 mod kefu;
 mod media;
 mod memory;
+mod outsiders;
 mod peers;
 mod power;
 mod restores;
+mod rotation;
 mod run;
 mod scrubs;
 mod shuffle;

@@ -32,11 +32,11 @@ fn both() -> (TempDir, PathBuf, PathBuf) {
 /// Scrubs the two while nobody has them open.
 fn scrub(data: &Path, backup: &Path, repair: bool) -> Scrubbed {
     let file = server::vault::read_zone_file(data).unwrap();
-    let key = seal::note::NoteKey::decode(&file.public_key).unwrap();
+    let keys = server::vault::log_keys(data, &file).unwrap();
     let backups = [backup.to_owned()];
     let scrub = Scrub {
         zone: &file.zone,
-        key: &key,
+        keys: &keys,
         data,
         backups: &backups,
         repair,

@@ -177,13 +177,13 @@ fn what_is_left_of_a_store_of_format_1_is_put_back_by_restore() {
         server::vault::read_zone_file(&fixture("v1")).unwrap(),
         folder.path().join("ledger"),
     );
-    let key = seal::note::NoteKey::decode(&file.public_key).unwrap();
+    let keys = server::vault::log_keys(&fixture("v1"), &file).unwrap();
     let source = Source {
         ledger: &fixture("v1").join("ledger"),
         other: None,
         accept_loss: false,
     };
-    let restored = store::copy::restore_ledger(&source, &to, &file.zone, &key).unwrap();
+    let restored = store::copy::restore_ledger(&source, &to, &file.zone, &keys).unwrap();
     assert!(
         restored.segments == 2 && restored.head > Position(20),
         "{restored:?}"

@@ -39,6 +39,14 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("reqwest", &["server"], "HTTP lives in one place"),
     ("rustls", &["server"], "HTTP lives in one place"),
     ("tokio-rustls", &["server"], "HTTP lives in one place"),
+    ("lettre", &["server"], "mail goes out where HTTP does"),
+    ("qrcodegen", &["server"], "a picture belongs to the page"),
+    ("der", &["seal"], "certificates and tokens are read in one place"),
+    (
+        "rustls-webpki",
+        &["seal"],
+        "chains of certificates are checked in one place",
+    ),
     (
         "tokio",
         &["store", "server", "chancery"],
@@ -195,7 +203,10 @@ const CRYPTO: &[(&str, &str)] = &[
         "compares files with the MD5 that WeCom declares, and nothing better; no secret hangs on it",
     ),
     ("rustls", "TLS, with the provider above doing the cryptography"),
-    ("rustls-webpki", "part of rustls"),
+    (
+        "rustls-webpki",
+        "part of rustls; and the chains of time-stamping authorities, with the provider above",
+    ),
 ];
 
 /// Crates that are there in two versions, and why that is borne.

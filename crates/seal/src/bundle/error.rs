@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use model::Position;
+use model::{Position, Timestamp};
 
 use crate::note::NoteError;
+use crate::stamp::StampError;
 use crate::suite::SealError;
 use model::bytes::Malformed;
 
@@ -76,6 +77,8 @@ pub enum Where {
     Outside,
     /// The proof beside the checkpoint from outside.
     SideProof,
+    /// The statement of succession from outside.
+    Succession,
 }
 
 impl fmt::Display for Where {
@@ -95,6 +98,7 @@ impl fmt::Display for Where {
             Where::Item { position, index } => write!(f, "item {index} of record {position}"),
             Where::Line { member, line } => write!(f, "{member} line {line}"),
             Where::Outside => f.write_str("the checkpoint from outside"),
+            Where::Succession => f.write_str("the statement of succession that was given"),
             Where::SideProof => f.write_str("the proof beside the checkpoint from outside"),
         }
     }
@@ -115,6 +119,18 @@ pub enum Fault {
     /// A signed note.
     #[error(transparent)]
     Note(#[from] NoteError),
+    /// A time stamp.
+    #[error(transparent)]
+    Stamp(#[from] StampError),
+    /// The key was given up, and nobody outside had seen this before.
+    #[error(
+        "the key that was given was given up as compromised at {at}, and no anchor from before is proved: give \
+         --witness or --tsa-root, or the zone's new key from somebody you trust"
+    )]
+    GivenUp {
+        /// When, as the statement says.
+        at: Timestamp,
+    },
     /// The checkpoint from outside is older, and the bundle does not reach back to it.
     #[error(
         "it is of size {size}, and the bundle has no proof from there; export again with `--against FILE`"

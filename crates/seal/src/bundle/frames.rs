@@ -1,4 +1,4 @@
-//! Frames of `evidence` and `consistency`: what they look like, and reading them a block at a time.
+//! Frames of `evidence`, `consistency` and `succession`: what they look like, and reading them a block at a time.
 //!
 //! *Shape.* Type (1 byte), payload length (4, big-endian), payload. What is hashed stands in a payload exactly as it is
 //! hashed, the leading zero byte of a leaf included, so that checking copies nothing.
@@ -18,7 +18,8 @@ pub(super) const ENTRY: u8 = 2;
 pub(super) const OMITTED: u8 = 3;
 pub(super) const PART: u8 = 4;
 pub(super) const ITEM: u8 = 5;
-pub(super) const CONSISTENCY: u8 = 1;
+/// The only type there is in `consistency` and `succession`.
+pub(super) const ALONE: u8 = 1;
 
 /// Type and length.
 pub(super) const HEAD_BYTES: usize = 5;

@@ -69,11 +69,13 @@ pub(super) struct MemberFacts {
 }
 
 /// The members that the manifest binds by their SHA-256, in its order.
-pub(super) const LISTED: [Member; 6] = [
+pub(super) const LISTED: [Member; 8] = [
     Member::Readme,
     Member::ZonePub,
+    Member::Succession,
     Member::Checkpoint,
     Member::Consistency,
+    Member::Anchors,
     Member::Messages,
     Member::Gaps,
 ];

@@ -1,6 +1,6 @@
 //! Bundles: what is handed to somebody who trusts nobody here, and the check they make of it.
 //!
-//! *Shape.* A zip of eight stored members in fixed order. `evidence` shows entries of the ledger, each against the
+//! *Shape.* A zip of ten stored members in fixed order. `evidence` shows entries of the ledger, each against the
 //! zone's log; `messages.jsonl` says what was understood of them; `manifest` says what was asked for and binds the
 //! rest, signed by the zone. `docs/spec/evidence-format.md`, section "Bundles", is the normative text.
 //!
@@ -9,6 +9,7 @@
 //! that is proved or structure that has one allowed value, so any changed byte is found. That takes a writer with one
 //! form and a reader that writes the form again and compares.
 
+mod anchors;
 mod container;
 mod digest;
 mod error;
@@ -22,6 +23,7 @@ mod outside;
 mod verify;
 mod write;
 
+pub use anchors::{ANCHORS_MAX, Anchor, AnchorKind, AnchorReport, Proved, Read as AnchorRead};
 pub use error::{BundleError, Fault, Where};
 pub use lines::MessageState;
 pub use outside::{SideProof, SideProofs};
@@ -29,7 +31,7 @@ pub use verify::{
     CaptureCounts, CheckpointReport, ItemCounts, MessageCounts, OutsideCheckpoint, Report, Sink,
     VerifyOptions, verify,
 };
-pub use write::{BundleWriter, EvidenceWriter, Facts, MessagesWriter, Proof, WriteError};
+pub use write::{BundleWriter, EvidenceWriter, Facts, MessagesWriter, Opening, Proof, WriteError};
 
 /// The name of this format, as the manifest states it.
 pub const FORMAT_NAME: &str = "chancery-bundle/1";
@@ -55,8 +57,10 @@ const GAPS_MAX: usize = 1 << 20;
 enum Member {
     Readme,
     ZonePub,
+    Succession,
     Checkpoint,
     Consistency,
+    Anchors,
     Evidence,
     Messages,
     Gaps,
@@ -64,11 +68,13 @@ enum Member {
 }
 
 impl Member {
-    const ALL: [Member; 8] = [
+    const ALL: [Member; 10] = [
         Member::Readme,
         Member::ZonePub,
+        Member::Succession,
         Member::Checkpoint,
         Member::Consistency,
+        Member::Anchors,
         Member::Evidence,
         Member::Messages,
         Member::Gaps,
@@ -79,8 +85,10 @@ impl Member {
         match self {
             Member::Readme => "README.txt",
             Member::ZonePub => "zone.pub",
+            Member::Succession => "succession",
             Member::Checkpoint => "checkpoint",
             Member::Consistency => "consistency",
+            Member::Anchors => "anchors.jsonl",
             Member::Evidence => "evidence",
             Member::Messages => "messages.jsonl",
             Member::Gaps => "gaps.jsonl",

@@ -1,14 +1,18 @@
+//! Other checkpoints and other keys of the same log.
+//!
 //! Checkpoints from outside: handed out earlier or later than the one a bundle is pinned to.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use model::bytes::{Malformed, Reader};
+use model::bytes::{Malformed, Reader, Writer};
 use serde::{Deserialize, Serialize};
 
+use super::Member;
 use super::error::{BundleError, Fault, Where, failed};
-use super::frames::{CONSISTENCY, HEAD_BYTES, read_path};
+use super::frames::{ALONE, HEAD_BYTES, read_path};
 use super::verify::OutsideCheckpoint;
 use crate::note::{Checkpoint, NoteKey};
+use crate::succession::Lineage;
 use crate::tree::{Hash, is_consistent};
 
 /// What stands beside a checkpoint that is handed out (`FILE.proof`): how it continues earlier logs.
@@ -46,6 +50,32 @@ impl SideProof {
     }
 }
 
+/// Calls `each` with the payload of every frame of a short member, and its place.
+fn each_frame(
+    name: &'static str,
+    member: &[u8],
+    mut each: impl FnMut(&[u8], Where) -> Result<(), BundleError>,
+) -> Result<(), BundleError> {
+    let mut rest = member;
+    while !rest.is_empty() {
+        let place = Where::Frame {
+            member: name,
+            offset: (member.len() - rest.len()) as u64,
+        };
+        let read = |rest| -> Result<&[u8], Malformed> {
+            let mut frame = Reader::new(rest, "frame");
+            if frame.u8()? != ALONE {
+                return Err(Malformed::Value("frame type"));
+            }
+            frame.blob()
+        };
+        let payload = read(rest).map_err(|error| Fault::from(error).at(place))?;
+        each(payload, place)?;
+        rest = rest.get(HEAD_BYTES + payload.len()..).unwrap_or(&[]);
+    }
+    Ok(())
+}
+
 /// Calls `each` with the size and path of every proof in the member `consistency`; sizes ascend and are smaller than
 /// the pinned one.
 pub(super) fn proofs(
@@ -53,67 +83,104 @@ pub(super) fn proofs(
     pinned: u64,
     mut each: impl FnMut(u64, Vec<Hash>),
 ) -> Result<(), BundleError> {
-    let mut rest = member;
     let mut before = 0;
-    while !rest.is_empty() {
-        let place = Where::Frame {
-            member: "consistency",
-            offset: (member.len() - rest.len()) as u64,
-        };
-        let read = |rest| -> Result<(u64, Vec<Hash>, usize), Malformed> {
-            let mut frame = Reader::new(rest, "consistency frame");
-            if frame.u8()? != CONSISTENCY {
-                return Err(Malformed::Value("frame type"));
-            }
-            let payload = frame.blob()?;
+    each_frame(Member::Consistency.name(), member, |payload, place| {
+        let read = || -> Result<(u64, Vec<Hash>), Malformed> {
             let mut reader = Reader::new(payload, "consistency frame");
-            let (size, path) = (reader.u64()?, read_path(&mut reader)?);
+            let read = (reader.u64()?, read_path(&mut reader)?);
             reader.end()?;
-            Ok((size, path, HEAD_BYTES + payload.len()))
+            Ok(read)
         };
-        let (size, path, length) = read(rest).map_err(|error| Fault::from(error).at(place))?;
+        let (size, path) = read().map_err(|error| Fault::from(error).at(place))?;
         if size <= before || size >= pinned {
             return Err(failed(place, "a size that does not ascend below the pinned one"));
         }
         before = size;
         each(size, path);
-        rest = rest.get(length..).unwrap_or(&[]);
+        Ok(())
+    })
+}
+
+/// The member `succession`.
+pub(super) fn write_statements(notes: &[String]) -> Vec<u8> {
+    let mut out = Writer::new();
+    for note in notes {
+        out.u8(ALONE).blob(note.as_bytes());
     }
-    Ok(())
+    out.into_bytes()
+}
+
+/// Reads the member `succession`: the keys that lead to the bundle's.
+pub(super) fn lineage(member: &[u8], key: &NoteKey) -> Result<Lineage, BundleError> {
+    let place = Where::Member(Member::Succession.name());
+    let mut notes = Vec::new();
+    each_frame(Member::Succession.name(), member, |payload, place| {
+        let note = std::str::from_utf8(payload).map_err(|_| failed(place, "not UTF-8"))?;
+        notes.push(note.to_owned());
+        Ok(())
+    })?;
+    Lineage::new(key.clone(), notes.iter().map(String::as_str)).map_err(|error| Fault::from(error).at(place))
+}
+
+/// What was found of an earlier checkpoint of the bundle's log.
+pub(super) enum Earlier {
+    /// The log only grew since.
+    Continued,
+    /// It did not.
+    Forked,
+    /// The bundle holds no proof from there.
+    NoProof,
+}
+
+/// Whether the pinned log continues that of an earlier checkpoint, or is that log.
+pub(super) fn continues(
+    other: &Checkpoint,
+    pinned: &Checkpoint,
+    consistency: &[u8],
+) -> Result<Earlier, BundleError> {
+    let mut path = (other.size == 0 || other.size == pinned.size).then(Vec::new);
+    proofs(consistency, pinned.size, |size, found| {
+        if size == other.size {
+            path = Some(found);
+        }
+    })?;
+    let Some(path) = path else {
+        return Ok(Earlier::NoProof);
+    };
+    let holds = is_consistent(other.size, &other.root, pinned.size, &pinned.root, &path);
+    Ok(if holds {
+        Earlier::Continued
+    } else {
+        Earlier::Forked
+    })
 }
 
 /// Whether the pinned checkpoint and the one from outside are of one log that was only added to.
 pub(super) fn check(
     outside: &OutsideCheckpoint<'_>,
-    key: &NoteKey,
+    lineage: &Lineage,
     pinned: &Checkpoint,
     consistency: &[u8],
 ) -> Result<(), BundleError> {
     let place = Where::Outside;
-    let other = Checkpoint::open(outside.note, Some(key)).map_err(|error| Fault::from(error).at(place))?;
+    let (other, _) = lineage
+        .open(outside.note)
+        .map_err(|error| Fault::from(error).at(place))?;
     if other.size == pinned.size {
         let same = other.root == pinned.root;
         return same
             .then_some(())
             .ok_or_else(|| failed(place, "same size, other root: the log was forked or rewritten"));
     }
-    let rewritten = || {
-        failed(
-            place,
-            "the bundle's log does not continue it: the log was forked or rewritten",
-        )
-    };
     if other.size < pinned.size {
-        let mut path = (other.size == 0).then(Vec::new);
-        proofs(consistency, pinned.size, |size, found| {
-            if size == other.size {
-                path = Some(found);
-            }
-        })?;
-        let path = path.ok_or_else(|| Fault::NoProofFrom { size: other.size }.at(place))?;
-        return is_consistent(other.size, &other.root, pinned.size, &pinned.root, &path)
-            .then_some(())
-            .ok_or_else(rewritten);
+        return match continues(&other, pinned, consistency)? {
+            Earlier::Continued => Ok(()),
+            Earlier::Forked => Err(failed(
+                place,
+                "the bundle's log does not continue it: the log was forked or rewritten",
+            )),
+            Earlier::NoProof => Err(Fault::NoProofFrom { size: other.size }.at(place)),
+        };
     }
     let missing = || {
         let (size, pinned) = (other.size, pinned.size);

@@ -7,6 +7,7 @@ use model::entry::Header;
 use model::{Position, Timestamp};
 use serde::Serialize;
 
+use super::anchors::{self, Among, AnchorReport};
 use super::container::{Placed, layout};
 use super::error::{BundleError, Fault, Where, failed};
 use super::evidence::Evidence;
@@ -17,7 +18,10 @@ use super::manifest::{EvidenceFacts, Manifest, Pinned};
 use super::{Member, README, outside};
 use crate::note::{Checkpoint, NoteKey};
 use crate::part::Place;
+use crate::stamp::Root;
+use crate::succession::{Lineage, Reason, Statement};
 use crate::suite::{hex, sha256};
+use crate::witness::WitnessKey;
 
 /// What the check is given besides the bundle.
 pub struct VerifyOptions<'a> {
@@ -25,6 +29,12 @@ pub struct VerifyOptions<'a> {
     pub key: Option<NoteKey>,
     /// A checkpoint of the zone that was kept outside.
     pub outside: Option<OutsideCheckpoint<'a>>,
+    /// Keys of witnesses, from somebody who is trusted: their cosignatures in the bundle are checked.
+    pub witnesses: Vec<WitnessKey>,
+    /// Roots of time-stamping authorities, from somebody who is trusted.
+    pub roots: Vec<Root>,
+    /// A public statement of succession, by which the bundle's key may have been given up since.
+    pub succession: Option<&'a str>,
     /// Who takes what is opened. It is called before the check is over: what it got counts only after success.
     pub extract: Option<&'a mut dyn Sink>,
     /// Bound for what has to be remembered of separate records; a bundle that needs more is refused.
@@ -36,6 +46,9 @@ impl Default for VerifyOptions<'_> {
         VerifyOptions {
             key: None,
             outside: None,
+            witnesses: Vec::new(),
+            roots: Vec::new(),
+            succession: None,
             extract: None,
             memory_bytes: 256 << 20,
         }
@@ -96,6 +109,11 @@ pub struct Report {
     pub selection: String,
     /// What everything is proved against.
     pub checkpoint: CheckpointReport,
+    /// Checkpoints anchored outside.
+    pub anchors: Vec<AnchorReport>,
+    /// When the key that was given, or the bundle's, was given up as compromised, as a statement says. Then everything
+    /// shown is proved by an anchor from before.
+    pub given_up_at: Option<Timestamp>,
     /// Batches of the log from which something is shown.
     pub batches: u64,
     /// Entries proved, by kind.
@@ -116,6 +134,8 @@ pub struct Report {
     pub first_recorded_at: Option<Timestamp>,
     /// Latest.
     pub last_recorded_at: Option<Timestamp>,
+    /// The last record shown.
+    pub last_record: Option<Position>,
     /// Length of the file.
     pub bytes: u64,
 }
@@ -180,6 +200,7 @@ impl Report {
             .first_recorded_at
             .map_or(at, |first| Some(first.min(header.recorded_at)));
         self.last_recorded_at = self.last_recorded_at.max(at);
+        self.last_record = self.last_record.max(Some(header.position));
     }
 
     fn entries_total(&self) -> u64 {
@@ -194,29 +215,105 @@ impl Report {
 pub fn verify(input: &mut (impl Read + Seek), mut options: VerifyOptions<'_>) -> Result<Report, BundleError> {
     let members = layout(input)?;
     let mut bundle = Bundle { input, members };
-    let key = bundle.key(options.key.as_ref())?;
+    let key = bundle.key()?;
+    let lineage = outside::lineage(&bundle.whole(Member::Succession)?, &key)?;
+    let given_up = trust(&options, &lineage)?;
     let manifest = Manifest::open(&bundle.whole(Member::Manifest)?, &key)?;
     let pinned = bundle.checkpoint(&manifest, &key)?;
     bundle.readme(&manifest)?;
+    bundle.listed(Member::Succession, &manifest)?;
     let consistency = bundle.listed(Member::Consistency, &manifest)?;
     outside::proofs(&consistency, pinned.size, |_, _| {})?;
     let mut report = begin_report(&manifest, &options, bundle.bytes()?);
+    let zone = &manifest.zone;
+    let among = Among {
+        zone,
+        lineage: &lineage,
+        pinned: &pinned,
+        consistency: &consistency,
+    };
+    let lines = bundle.listed(Member::Anchors, &manifest)?;
+    report.anchors = anchors::check(&lines, &among, &options.witnesses, &options.roots)?;
     if let Some(outside) = &options.outside {
-        outside::check(outside, &key, &pinned, &consistency)?;
+        outside::check(outside, &lineage, &pinned, &consistency)?;
         report.checkpoint.consistent_with_outside = Some(true);
     }
-    let zone = &manifest.zone;
+    let reach = given_up
+        .as_ref()
+        .map(|given_up| given_up.reach(&report.anchors))
+        .transpose()?;
+    report.given_up_at = given_up.map(|given_up| given_up.at);
     let (known, gap_lines) = {
         let extract = options.extract.as_mut().map(|sink| &mut **sink as &mut dyn Sink);
         let mut evidence = Evidence::new(zone, &pinned, extract, options.memory_bytes, &mut report);
         bundle.evidence(&mut evidence, &manifest.evidence)?;
         (evidence.known, evidence.gap_lines)
     };
+    if let (Some(reach), Some(last)) = (reach, report.last_record)
+        && last > reach
+    {
+        return Err(failed(
+            Where::Record(last),
+            "came after the last anchor from before its key was given up as compromised",
+        ));
+    }
     check_evidence_counts(&manifest.evidence, &report)?;
     let mut extract = options.extract;
     report.messages = bundle.messages(&manifest, &known, &mut extract)?;
     report.gaps = bundle.gaps(&manifest, &gap_lines, &mut extract)?;
     Ok(report)
+}
+
+/// A key that was given up as compromised: its signatures prove nothing any more, but what somebody outside had seen of
+/// them before stands.
+struct GivenUp {
+    at: Timestamp,
+    /// Which key of the log.
+    generation: usize,
+}
+
+impl GivenUp {
+    /// The last record that is proved by an anchor from before.
+    fn reach(&self, anchors: &[AnchorReport]) -> Result<Position, BundleError> {
+        let before = |anchor: &&AnchorReport| {
+            anchor.proved && anchor.at < self.at && anchor.generation <= self.generation
+        };
+        let reach = anchors
+            .iter()
+            .filter(before)
+            .map(|anchor| anchor.last_record)
+            .max();
+        reach.ok_or_else(|| Fault::GivenUp { at: self.at }.at(Where::Member(Member::ZonePub.name())))
+    }
+}
+
+/// Whether the key that was given leads to the bundle's; and whether one on the way was given up.
+fn trust(options: &VerifyOptions<'_>, lineage: &Lineage) -> Result<Option<GivenUp>, BundleError> {
+    let Some(given) = &options.key else {
+        return Ok(None);
+    };
+    let place = Where::Member(Member::ZonePub.name());
+    let generation = lineage.generation(given).ok_or_else(|| {
+        let text = "not the key that was given: another zone's bundle, or a forged one";
+        failed(place, text)
+    })?;
+    if let Some(statement) = lineage.compromised_since(generation) {
+        let generation = lineage.generation(&statement.old).unwrap_or(generation);
+        let at = statement.at;
+        return Ok(Some(GivenUp { at, generation }));
+    }
+    let Some(note) = options.succession else {
+        return Ok(None);
+    };
+    let place = Where::Succession;
+    let statement = Statement::open(note).map_err(|error| Fault::from(error).at(place))?;
+    let old = lineage.generation(&statement.old);
+    let old = old.ok_or_else(|| failed(place, "it is about another key than the bundle's"))?;
+    let compromised = statement.reason == Reason::Compromised && *lineage.current() == statement.old;
+    Ok(compromised.then_some(GivenUp {
+        at: statement.at,
+        generation: old,
+    }))
 }
 
 fn begin_report(manifest: &Manifest, options: &VerifyOptions<'_>, bytes: u64) -> Report {
@@ -286,20 +383,14 @@ impl<R: Read + Seek> Bundle<'_, R> {
         Ok(content)
     }
 
-    /// The key of the bundle, which is the one from outside if there is one.
-    fn key(&mut self, outside: Option<&NoteKey>) -> Result<NoteKey, BundleError> {
+    /// The key of the bundle.
+    fn key(&mut self) -> Result<NoteKey, BundleError> {
         let place = Where::Member(Member::ZonePub.name());
         let content = self.whole(Member::ZonePub)?;
         let text = std::str::from_utf8(&content).map_err(|_| failed(place, "not UTF-8"))?;
         let key = NoteKey::decode(text).map_err(|error| Fault::from(error).at(place))?;
         if key.encode() + "\n" != text {
             return Err(failed(place, "not written as a key is written"));
-        }
-        if outside.is_some_and(|outside| *outside != key) {
-            return Err(failed(
-                place,
-                "not the key that was given: another zone's bundle, or a forged one",
-            ));
         }
         Ok(key)
     }

@@ -12,16 +12,18 @@ use model::entry::{Header, Kind};
 use model::{MessageId, Position, Timestamp, ZoneId};
 use serde::Serialize;
 
+use super::anchors::{self, Among, Anchor};
 use super::container::{Archive, Written};
 use super::digest::Digest;
 use super::frames::{self, begin, end};
 use super::lines::{MessageOut, MessageState, gap_line};
 use super::manifest::{EvidenceFacts, GapFacts, Manifest, MemberFacts, Pinned};
-use super::{COMPLETENESS, FORMAT_NAME, GAPS_MAX, Member, README};
+use super::{COMPLETENESS, FORMAT_NAME, GAPS_MAX, Member, README, outside};
 use crate::batch::Batch;
 use crate::group::entry_leaf;
 use crate::note::{Checkpoint, NoteError, NoteKey, sign_note};
 use crate::part;
+use crate::succession::Lineage;
 use crate::suite::{Key, SealError, SigningKey, check_commitment, hex};
 use crate::tree::{Hash, root, root_of_inclusion};
 
@@ -42,8 +44,8 @@ pub enum WriteError {
     /// The caller broke the order or gave what does not fit together.
     #[error("{0}")]
     Misuse(&'static str),
-    /// The checkpoint is not the zone's.
-    #[error("checkpoint: {0}")]
+    /// The checkpoint is not the zone's, or its statements do not lead to its key.
+    #[error("checkpoint or succession: {0}")]
     Note(#[from] NoteError),
     /// A key that does not belong to what it is disclosed for.
     #[error("record {position}: {error}")]
@@ -82,23 +84,37 @@ pub struct Facts {
     pub gaps_to: Option<Timestamp>,
 }
 
+/// What is known before the evidence is read.
+#[derive(Debug, Clone)]
+pub struct Opening<'a> {
+    /// Whose records.
+    pub zone: ZoneId,
+    /// The zone's key, which will sign the manifest.
+    pub key: NoteKey,
+    /// Statements that lead from older keys to this one, oldest first.
+    pub succession: &'a [String],
+    /// The signed checkpoint that everything will be proved against.
+    pub checkpoint: &'a str,
+    /// Consistency proofs from earlier checkpoints, in any order.
+    pub proofs: &'a [Proof],
+    /// Anchors of checkpoints for which there is such a proof, or of this one; in any order.
+    pub anchors: &'a [Anchor],
+}
+
 /// Begins bundles.
 pub struct BundleWriter;
 
 impl BundleWriter {
-    /// Writes what is known at the start, into an empty sink: the zone's key, the signed checkpoint that everything
-    /// will be proved against, and proofs from earlier ones (in any order).
+    /// Writes what is known at the start, into an empty sink.
     ///
     /// # Errors
-    /// [`WriteError::Note`] when the checkpoint is not signed by the key; [`WriteError::Io`].
-    pub fn create<W: Write + Seek>(
-        sink: W,
-        zone: ZoneId,
-        key: NoteKey,
-        checkpoint: &str,
-        proofs: &[Proof],
-    ) -> Result<EvidenceWriter<W>, WriteError> {
-        let pinned = Checkpoint::open(checkpoint, Some(&key))?;
+    /// [`WriteError::Note`] when the checkpoint is not signed by the key, or the statements do not lead to it;
+    /// [`WriteError::Misuse`] for an anchor that no reader would accept; [`WriteError::Io`].
+    pub fn create<W: Write + Seek>(sink: W, opening: &Opening<'_>) -> Result<EvidenceWriter<W>, WriteError> {
+        let key = opening.key.clone();
+        let statements = opening.succession.iter().map(String::as_str);
+        let lineage = Lineage::new(key.clone(), statements)?;
+        let pinned = Checkpoint::open(opening.checkpoint, Some(&key))?;
         let mut archive = Archive::new(sink);
         let mut members = Vec::new();
         let mut write = |member: Member, content: &[u8]| -> Result<(), WriteError> {
@@ -108,12 +124,23 @@ impl BundleWriter {
         };
         write(Member::Readme, README.as_bytes())?;
         write(Member::ZonePub, (key.encode() + "\n").as_bytes())?;
-        write(Member::Checkpoint, checkpoint.as_bytes())?;
-        write(Member::Consistency, &consistency(proofs, pinned.size))?;
+        write(Member::Succession, &outside::write_statements(opening.succession))?;
+        write(Member::Checkpoint, opening.checkpoint.as_bytes())?;
+        let consistency = consistency(opening.proofs, pinned.size);
+        write(Member::Consistency, &consistency)?;
+        let among = Among {
+            zone: &opening.zone,
+            lineage: &lineage,
+            pinned: &pinned,
+            consistency: &consistency,
+        };
+        let lines = anchors::write(opening.anchors, &among)
+            .map_err(|_| WriteError::Misuse("an anchor that does not belong to this log"))?;
+        write(Member::Anchors, &lines)?;
         archive.begin(Member::Evidence)?;
         Ok(EvidenceWriter {
             archive,
-            zone,
+            zone: opening.zone.clone(),
             key,
             pinned,
             members,
@@ -139,7 +166,7 @@ fn consistency(proofs: &[Proof], pinned: u64) -> Vec<u8> {
         let mut payload = Writer::new();
         payload.u64(old);
         frames::write_path(&mut payload, &proof.path);
-        out.u8(frames::CONSISTENCY).blob(payload.as_bytes());
+        out.u8(frames::ALONE).blob(payload.as_bytes());
     }
     out.into_bytes()
 }

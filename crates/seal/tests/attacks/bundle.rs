@@ -429,7 +429,15 @@ fn limits() -> Vec<Case> {
         *members.content("messages.jsonl") =
             text.replace("\"text\":\"2.0\"", "\"text\":\"9.9\"").into_bytes();
     });
+    let stolen = "who has the key can sign its successor: a statement published since, or an anchor, tells";
     vec![
+        Case {
+            limit: Some(stolen),
+            ..usual(
+                "put-a-key-of-ones-own-in-the-place-of-the-stolen-one",
+                sample.rotated_bundle(),
+            )
+        },
         newest_outside(
             "rewrite-what-is-newer-than-what-left-the-house",
             &rewritten,

@@ -8,10 +8,12 @@ use model::bytes::Writer;
 use model::entry::*;
 use model::{CaptureId, ConnectionId, KeyId, MessageId, Position, Timestamp, ZoneId};
 use seal::batch::Batch;
-use seal::bundle::{BundleWriter, Facts, MessageState, Proof};
+use seal::bundle::{Anchor, AnchorKind, BundleWriter, Facts, MessageState, Opening, Proof};
 use seal::note::{Checkpoint, NoteKey};
+use seal::succession::{Reason, Statement};
 use seal::suite::{self, EcdhPrivate, SigningKey};
 use seal::tree::{Hash, InMemory, consistency_proof, inclusion_proof, leaf_hash, root};
+use seal::witness::{WitnessKey, cosign};
 use seal::{Key, act};
 
 /// An entry with all that opens it.
@@ -70,6 +72,21 @@ pub const MIXED: &[&str] = &[
     "third of Ann",
     "fourth",
 ];
+
+/// A token over the checkpoint of four batches of the sample, made once with `openssl ts`; its root stands beside it.
+pub const TOKEN: &[u8] = include_bytes!("../../fixtures/v1/stamp.token");
+
+pub fn witness_signing() -> SigningKey {
+    SigningKey::from_seed(&key(8)).unwrap()
+}
+
+/// The witness of the sample.
+pub fn witness_key() -> WitnessKey {
+    WitnessKey {
+        name: "witness.example/w1".into(),
+        public: witness_signing().public(),
+    }
+}
 
 impl Sample {
     pub fn new(zone: &str, seed: u8) -> Sample {
@@ -330,6 +347,64 @@ impl Sample {
         ]
     }
 
+    /// The same zone with its next key (seed 32 bytes 04), and the statement that the key took this one's place after three
+    /// batches.
+    pub fn successor(&self, reason: Reason, at: i64) -> (Sample, String) {
+        let mut next = Sample::new(self.zone.as_str(), 3);
+        next.signing = SigningKey::from_seed(&key(4)).unwrap();
+        next.key.public = next.signing.public();
+        let statement = Statement {
+            old: self.key.clone(),
+            new: next.key.clone(),
+            at: Timestamp::from_seconds(at),
+            reason,
+            last: self.checkpoint(3),
+        };
+        let note = statement.sign(&self.signing, &next.signing);
+        (next, note)
+    }
+
+    /// A bundle of the next key, with anchors of both.
+    pub fn rotated_bundle(&self) -> Vec<u8> {
+        let (next, statement) = self.successor(Reason::Rotated, 1_700_002_900);
+        let anchors = [self.cosigned(3), next.cosigned(4)];
+        let messages = Self::usual_messages();
+        next.bundle_with((4, &[1, 3]), &self.usual(), &messages, (&[statement], &anchors))
+    }
+
+    /// What a witness or an authority gave for the log of `size` batches.
+    pub fn anchor(&self, kind: AnchorKind, name: &str, size: usize, proof: &[u8]) -> Anchor {
+        let log = &self.log()[..size];
+        let Ok(path) = inclusion_proof(&mut InMemory(log), size as u64 - 1, size as u64);
+        let batch = &self.batches[size - 1];
+        Anchor::new((kind, name), &self.note(size), proof, (batch, &path))
+    }
+
+    /// A cosignature, a second for each batch after 2023-11-14T23:00:00Z.
+    pub fn cosigned(&self, size: usize) -> Anchor {
+        let note = self.note(size);
+        let text = note.split_once("\n\n").unwrap().0.to_owned() + "\n";
+        let at = Timestamp::from_seconds(1_700_002_800 + size as i64);
+        let line = cosign(&text, at, &witness_key().name, &witness_signing());
+        self.anchor(AnchorKind::Witness, "notary", size, line.as_bytes())
+    }
+
+    /// The anchors of those sizes that a bundle reaches: cosignatures, and for the one log that it was made for the time
+    /// stamp of the fixtures.
+    fn anchors(&self, size: usize, reach: &[usize]) -> Vec<Anchor> {
+        let mut anchors: Vec<Anchor> = [3, 4]
+            .into_iter()
+            .filter(|of| *of == size || *of < size && reach.contains(of))
+            .map(|of| self.cosigned(of))
+            .collect();
+        let stamped =
+            size >= 4 && seal::stamp::stated(TOKEN, &suite::sha256(self.note(4).as_bytes())).is_ok();
+        if stamped && (size == 4 || reach.contains(&4)) {
+            anchors.push(self.anchor(AnchorKind::TimeStamp, "stamps", 4, TOKEN));
+        }
+        anchors
+    }
+
     /// A bundle pinned to the log of `size` batches, with a proof from each smaller size in `reach`.
     pub fn bundle(
         &self,
@@ -337,6 +412,17 @@ impl Sample {
         reach: &[usize],
         choice: &Choice,
         messages: &[(&str, MessageState)],
+    ) -> Vec<u8> {
+        self.bundle_with((size, reach), choice, messages, (&[], &self.anchors(size, reach)))
+    }
+
+    /// The same with these statements of succession and these anchors.
+    pub fn bundle_with(
+        &self,
+        (size, reach): (usize, &[usize]),
+        choice: &Choice,
+        messages: &[(&str, MessageState)],
+        (succession, anchors): (&[String], &[Anchor]),
     ) -> Vec<u8> {
         let log = self.log();
         let proofs: Vec<Proof> = reach
@@ -351,7 +437,15 @@ impl Sample {
             .collect();
         let sink = Cursor::new(Vec::new());
         let (zone, note) = (self.zone.clone(), self.note(size));
-        let mut writer = BundleWriter::create(sink, zone, self.key.clone(), &note, &proofs).unwrap();
+        let opening = Opening {
+            zone,
+            key: self.key.clone(),
+            succession,
+            checkpoint: &note,
+            proofs: &proofs,
+            anchors,
+        };
+        let mut writer = BundleWriter::create(sink, &opening).unwrap();
         for (index, batch) in self.batches[..size].iter().enumerate() {
             let of_batch = batch.first.0..batch.end().0;
             if !of_batch.clone().any(|at| choice.contains_key(&at)) {

@@ -3,11 +3,12 @@
 use std::fmt::{self, Write as _};
 
 use model::Timestamp;
+use qrcodegen::{QrCode, QrCodeEcc};
 
 use super::WholeStatus;
 use super::language::Language;
 use super::words::Words;
-use crate::host::{CheckpointStatus, ConnectionState, ConnectionStatus, GapStatus, Status};
+use crate::host::{AnchorStatus, CheckpointStatus, ConnectionState, ConnectionStatus, GapStatus, Status};
 
 /// Gaps shown; the API has all of them.
 const GAPS_SHOWN: usize = 50;
@@ -17,6 +18,8 @@ const MICROS_PER_SECOND: i64 = 1_000_000;
 
 /// What a warning tells the operator to run.
 const HAND_OUT: Option<&str> = Some("chancery checkpoint --out FILE");
+const DOCTOR: Option<&str> = Some("chancery doctor");
+const ADD_ANCHOR: &str = "chancery anchor add witness NAME --url URL --key KEY";
 const COPY_KEYS: Option<&str> = Some("chancery init --key-copy FILE");
 const ADD_CONNECTION: &str = "chancery connection add whatsapp-cloud NAME";
 
@@ -101,7 +104,9 @@ fn write_page(html: &mut String, whole: &WholeStatus, language: Language) -> fmt
     warnings(html, w, whole)?;
     summary(html, w, status)?;
     connections(html, w, &status.connections)?;
+    anchors(html, w, &status.anchors)?;
     gaps(html, w, &status.gaps)?;
+    to_keep(html, w, status)?;
     html.write_str("<div class=\"details\">\n")?;
     ledger(html, w, status)?;
     instance(html, w, whole)?;
@@ -121,6 +126,9 @@ fn found(w: &Words, whole: &WholeStatus) -> Vec<(&'static str, Option<&'static s
             found.push((w.old_anchor, HAND_OUT));
         }
         _ => {}
+    }
+    if status.anchors.iter().any(|anchor| anchor.failing.is_some()) {
+        found.push((w.anchor_fails, DOCTOR));
     }
     if !status.gaps.is_empty() {
         found.push((w.gaps_known, None));
@@ -257,6 +265,78 @@ fn ledger(html: &mut String, w: &Words, status: &Status) -> fmt::Result {
     facts(html, "ledger", w.ledger, &rows)
 }
 
+/// Configured anchors outside: which is how old.
+fn anchors(html: &mut String, w: &Words, anchors: &[AnchorStatus]) -> fmt::Result {
+    if anchors.is_empty() {
+        let text = format!("{} <code>{}</code>", w.no_anchors, Plain(ADD_ANCHOR));
+        return empty(html, "anchors", w.anchors, &text);
+    }
+    let columns = [
+        (w.anchor, ""),
+        (w.kind, ""),
+        (w.state, ""),
+        (w.last_worked, ""),
+        (w.covers, "number"),
+    ];
+    table_head(html, "anchors", w.anchors, w.anchors_about, &columns)?;
+    for anchor in anchors {
+        let (class, state) = match (&anchor.failing, anchor.last_at) {
+            (Some(_), _) => ("alarm", w.failing),
+            (None, None) => ("waiting", w.none_yet),
+            (None, Some(_)) => ("good", w.works),
+        };
+        let cells = [
+            Plain(&anchor.kind).to_string(),
+            format!("<span class=\"state {class}\">{state}</span>"),
+            anchor
+                .last_at
+                .map_or_else(|| w.none_yet.to_owned(), |at| Time(at).to_string()),
+            Count(anchor.covers.map_or(0, |covers| covers.0)).to_string(),
+        ];
+        row(html, &columns, anchor.name.as_str(), &cells)?;
+    }
+    html.write_str("</tbody>\n</table>\n</div>\n</section>\n")
+}
+
+/// The newest checkpoint to be taken along: as text, and to be photographed.
+fn to_keep(html: &mut String, w: &Words, status: &Status) -> fmt::Result {
+    let Some(checkpoint) = &status.checkpoint else {
+        return Ok(());
+    };
+    write!(
+        html,
+        "<section class=\"keep\" aria-labelledby=\"keep\">\n<h2 id=\"keep\">{}</h2>\n<p>{}</p>\n<pre>{}</pre>\n",
+        w.keep,
+        w.keep_about,
+        Plain(&checkpoint.note)
+    )?;
+    qr(html, w.keep, &checkpoint.note)?;
+    html.write_str("</section>\n")
+}
+
+/// Modules of white around the code, as ISO/IEC 18004 asks for.
+const QUIET: i32 = 4;
+
+/// A QR code of a text, as SVG: no script, no style, nothing loaded.
+fn qr(html: &mut String, label: &str, text: &str) -> fmt::Result {
+    // A text too long for a code stands above all the same.
+    let Ok(code) = QrCode::encode_binary(text.as_bytes(), QrCodeEcc::Medium) else {
+        return Ok(());
+    };
+    let side = code.size() + 2 * QUIET;
+    write!(
+        html,
+        "<svg role=\"img\" aria-label=\"QR: {label}\" viewBox=\"0 0 {side} {side}\" shape-rendering=\"crispEdges\">\
+         <rect width=\"{side}\" height=\"{side}\" fill=\"#fff\"/><path fill=\"#000\" d=\""
+    )?;
+    for y in 0..code.size() {
+        for x in (0..code.size()).filter(|x| code.get_module(*x, y)) {
+            write!(html, "M{} {}h1v1h-1z", x + QUIET, y + QUIET)?;
+        }
+    }
+    html.write_str("\"/></svg>\n")
+}
+
 fn connections(html: &mut String, w: &Words, connections: &[ConnectionStatus]) -> fmt::Result {
     if connections.is_empty() {
         let text = format!("{} <code>{ADD_CONNECTION}</code>", w.no_connections);
@@ -363,4 +443,32 @@ fn row(html: &mut String, columns: &[(&str, &str)], first: &str, cells: &[String
         )?;
     }
     html.write_str("</tr>\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_on_the_page_is_that_of_the_checkpoint_with_white_around_it() {
+        let note = format!(
+            "chancery/us/0a1b2c3d\n812\n{}\n\n\u{2014} chancery/us/0a1b2c3d {}\n",
+            "A".repeat(44),
+            "B".repeat(92)
+        );
+        let mut html = String::new();
+        qr(&mut html, "keep", &note).unwrap();
+        let code = QrCode::encode_binary(note.as_bytes(), QrCodeEcc::Medium).unwrap();
+        let side = code.size() + 8;
+        assert!(html.contains(&format!("viewBox=\"0 0 {side} {side}\"")));
+        for y in 0..side {
+            for x in 0..side {
+                let dark = html.contains(&format!("M{x} {y}h1v1h-1z"));
+                assert_eq!(dark, code.get_module(x - 4, y - 4), "{x} {y}");
+            }
+        }
+        html.clear();
+        qr(&mut html, "keep", &"x".repeat(5000)).unwrap();
+        assert!(html.is_empty());
+    }
 }

@@ -21,6 +21,7 @@ use store::ledger::log::LogReader;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+use super::rotation::FOLDER as SUCCESSION;
 use super::state::Check;
 use super::{Inner, Vault, VaultError, locked};
 
@@ -46,7 +47,7 @@ pub const KEEP_KEYS_DAYS_MAX: u32 = 30;
 const SMALL_BYTES_MAX: u64 = 16 << 20;
 
 /// Folders of small files beside the ledger that a backup holds too: proofs from outside, statements of new keys.
-pub(crate) const BESIDE: [&str; 2] = ["anchors", "succession"];
+pub(crate) const BESIDE: [&str; 2] = ["anchors", SUCCESSION];
 
 /// A configured backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,8 +122,8 @@ impl Vault {
             removed_at: None,
         };
         let zone_json = folder::read_file(&inner.folder.join("zone.json"), 1 << 20)?;
-        store::copy::prepare(&folder, &zone_json, &inner.file.public_key)?;
-        drop(Copy::open(&folder, inner.note_key.clone())?);
+        store::copy::prepare(&folder, &zone_json, &inner.lineage())?;
+        drop(Copy::open(&folder, inner.lineage())?);
         let said = json!({ "setting": "backup", "added": config, "actor": actor });
         inner.act(ActCode::SettingChanged, &said)?;
         inner.keep_config(&config)?;
@@ -371,7 +372,7 @@ impl Inner {
         }
         let mut copy = match open.copy.take() {
             Some(copy) => copy,
-            None => Copy::open(&config.folder, self.note_key.clone())?,
+            None => Copy::open(&config.folder, self.lineage())?,
         };
         // A restore or a drill reads it just now: the next round is soon. Whoever asked for this one waits.
         let tries = if always { MANY_TRIES } else { FEW_TRIES };
@@ -399,6 +400,9 @@ impl Inner {
         // While nobody can add a secret: what the checkpoint covers needs no secret that is not in the copy, and the
         // copy knows of no entry that the checkpoint does not cover.
         let (read, signed) = {
+            // No checkpoint by a new key, and no key store that holds it, without the statement that leads to it.
+            let _no_new_key = locked(&self.rotating);
+            copy_tree(&self.folder.join(SUCCESSION), &copy.folder().join(SUCCESSION))?;
             let keys = locked(&self.keys);
             let read = copy.read_keys(&keys, self.ledger.head(), config.keep(), now)?;
             (read, self.ledger.flush()?)
@@ -436,7 +440,7 @@ impl Inner {
         if let Some(failed) = failed {
             return behind(failed);
         }
-        let there = match store::copy::newest(&config.folder, &self.note_key) {
+        let there = match store::copy::newest(&config.folder, &self.lineage()) {
             Ok(there) => there.map_or(0, |there| there.size),
             Err(error) => return behind(said(&error.into())),
         };

@@ -163,14 +163,18 @@ fn check_shares(shares: &[(String, String)], ring: &Keyring) -> Result<(), Vault
     let seed =
         seed.ok_or_else(|| StoreError::Mismatch("the key store lacks the zone's signing key".to_owned()))?;
     let public = SigningKey::from_seed(seed)?.public();
+    // A share may be from before the signing key was replaced.
+    let older = super::rotation::older_publics(ring);
     for (name, note) in shares {
         let signer = seal::note::Note::parse(note).ok();
         let signer = signer.and_then(|note| note.signatures.first().map(|(name, _)| (*name).to_owned()));
-        let key = NoteKey {
-            name: signer.unwrap_or_default(),
-            public,
+        let by = |public: [u8; 32]| {
+            let name = signer.clone().unwrap_or_default();
+            check_signature(note, &NoteKey { name, public })
         };
-        check_signature(note, &key).map_err(|error| VaultError::BadData(format!("{name}: {error}")))?;
+        let checked =
+            by(public).or_else(|error| older.iter().find_map(|public| by(*public).ok()).ok_or(error));
+        checked.map_err(|error| VaultError::BadData(format!("{name}: {error}")))?;
     }
     Ok(())
 }
@@ -212,7 +216,7 @@ impl Vault {
             keys.ring().master(),
             &recipients,
             threshold,
-            (&signing, &inner.note_key.name),
+            (&signing, &inner.note_key().name),
         )
         .map_err(refused)?;
         let escrow = Escrow {

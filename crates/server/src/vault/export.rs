@@ -6,10 +6,9 @@ use std::io::{Seek, Write};
 use model::entry::{ActCode, Header, Kind};
 use model::{MessageId, Position};
 use seal::Key;
-use seal::bundle::{BundleWriter, EvidenceWriter, Facts, MessageState, Proof};
+use seal::bundle::{BundleWriter, EvidenceWriter, Facts, MessageState, Opening, Proof};
 use seal::group::entry_leaf;
 use seal::keyring::SecretKind;
-use seal::note::Checkpoint;
 use seal::part::{RECORDS, item_key, items};
 use seal::suite::SigningKey;
 use serde::Serialize;
@@ -82,6 +81,16 @@ enum Wanted {
     These(BTreeMap<Position, Want>),
 }
 
+impl Wanted {
+    /// Position after the last entry shown.
+    fn end(&self, covers: Position) -> Position {
+        match self {
+            Wanted::All => covers,
+            Wanted::These(these) => these.keys().next_back().map_or(covers, |last| last.plus(1)),
+        }
+    }
+}
+
 impl Vault {
     /// Writes a bundle into `sink`. `against` is a checkpoint the receiver holds: the bundle proves that it continues
     /// it.
@@ -115,14 +124,17 @@ impl Vault {
             signed: &signed,
             log: LogReader::new(inner.ledger.log_folder(), signed.size),
         };
-        let proofs = job.proofs(against)?;
-        let mut writer = BundleWriter::create(
-            sink,
-            inner.file.zone.clone(),
-            inner.note_key.clone(),
-            &signed.note,
-            &proofs,
-        )?;
+        let anchors = inner.anchors_for_bundle(signed.size, wanted.end(signed.covers))?;
+        let proofs = job.proofs(against, &inner.sizes_of(&anchors))?;
+        let opening = Opening {
+            zone: inner.file.zone.clone(),
+            key: inner.note_key(),
+            succession: &inner.succession_notes(),
+            checkpoint: &signed.note,
+            proofs: &proofs,
+            anchors: &anchors,
+        };
+        let mut writer = BundleWriter::create(sink, &opening)?;
         let entries = job.evidence(&mut writer, &wanted, progress)?;
         let mut messages = writer.finish()?;
         let (mut records, mut erased) = (0, 0);
@@ -164,7 +176,7 @@ impl Vault {
 }
 
 impl Inner {
-    fn signing_key(&self) -> Result<SigningKey, VaultError> {
+    pub fn signing_key(&self) -> Result<SigningKey, VaultError> {
         let (_, seed) = own_secret(&locked(&self.keys), SecretKind::Signing, &SIGNING_LABEL)?;
         Ok(SigningKey::from_seed(&seed)?)
     }
@@ -402,11 +414,12 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Consistency proofs from every checkpoint that was handed out or pinned before.
-    fn proofs(&self, against: Option<&str>) -> Result<Vec<Proof>, VaultError> {
+    /// Consistency proofs from every checkpoint that was handed out or pinned before, and from those anchored.
+    fn proofs(&self, against: Option<&str>, anchored: &[u64]) -> Result<Vec<Proof>, VaultError> {
         let mut sizes: BTreeSet<u64> = self.inner.pinned_sizes()?.into_iter().collect();
+        sizes.extend(anchored);
         if let Some(note) = against {
-            let checkpoint = Checkpoint::open(note, Some(&self.inner.note_key)).map_err(|problem| {
+            let (checkpoint, _) = self.inner.lineage().open(note).map_err(|problem| {
                 VaultError::BadData(format!("the checkpoint to compare with: {problem}"))
             })?;
             sizes.insert(checkpoint.size);

@@ -45,7 +45,8 @@ impl VaultHost {
         let inner = &self.vault.inner;
         let now = self.vault.now();
         let progress = self.vault.progress();
-        let outside_anchor = inner.last_handed_out()?;
+        let outside_anchor = inner.last_outside()?;
+        let anchors = inner.anchor_states()?;
         let reader = locked(&inner.reader);
         let by_connection = reader.by_connection()?;
         let problems = reader.problems_by_connection()?;
@@ -82,8 +83,10 @@ impl VaultHost {
                 covers: signed.covers,
                 at: signed.at,
                 age_seconds: seconds_between(signed.at, now),
+                note: signed.note,
             }),
             outside_anchor,
+            anchors,
             followers: Followers {
                 head: inner.ledger.head(),
                 normalized: progress.normalized,
@@ -105,6 +108,7 @@ impl VaultHost {
             gaps: Vec::new(),
             checkpoint: None,
             outside_anchor: None,
+            anchors: Vec::new(),
             followers: Followers {
                 head: inner.ledger.head(),
                 normalized: Position(0),

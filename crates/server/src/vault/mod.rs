@@ -23,6 +23,7 @@ use store::ledger::{Clock, Draft, Ledger, LedgerOptions};
 
 use crate::confine::Confined;
 
+pub mod anchors;
 pub mod backups;
 pub mod captures;
 pub mod connections;
@@ -45,11 +46,11 @@ mod keyfile;
 mod labels;
 mod machine;
 mod normalize;
-mod outside_time;
 mod parts;
 mod picked;
 mod pulls;
 pub mod restore;
+mod rotation;
 mod rows;
 pub mod scrubs;
 pub mod show;
@@ -63,6 +64,8 @@ use folder::{ACTS_LABEL, DIGEST_LABEL, NAMES_LABEL, SIGNING_LABEL, own_secret};
 pub use folder::{create, read_zone_file};
 pub use keyfile::check_unlock;
 use labels::Labels;
+use rotation::Succession;
+pub use rotation::log_keys;
 
 /// What `zone.json` says: nothing secret.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -199,7 +202,11 @@ impl std::fmt::Display for Trouble {
 pub(crate) struct Inner {
     pub folder: PathBuf,
     pub file: ZoneFile,
-    pub note_key: NoteKey,
+    /// The key in force, and those before it.
+    succession: Mutex<Succession>,
+    /// One key is replaced at a time.
+    rotating: Mutex<()>,
+    anchors: anchors::Anchors,
     pub clock: Clock,
     pub ledger: Ledger,
     pub keys: Mutex<KeyStore>,
@@ -257,6 +264,7 @@ impl Vault {
         if *keys.ring().zone() != file.zone {
             return Err(StoreError::Mismatch("the key store is of another zone".to_owned()).into());
         }
+        let file = rotation::finish(data, &mut keys, file)?;
         let (_, seed) = own_secret(&keys, SecretKind::Signing, &SIGNING_LABEL)?;
         let signing = SigningKey::from_seed(&seed)?;
         let note_key = NoteKey::decode(&file.public_key)
@@ -266,6 +274,10 @@ impl Vault {
                 StoreError::Mismatch("zone.json names another public key than the key store".into()).into(),
             );
         }
+        let name = note_key.name.clone();
+        let succession = Succession::load(data, note_key)?;
+        let mut ledger_options = options.ledger;
+        ledger_options.succession.clone_from(&succession.notes);
         let (_, digest) = own_secret(&keys, SecretKind::Digest, &DIGEST_LABEL)?;
         let (_, names_key) = own_secret(&keys, SecretKind::Catalogue, &NAMES_LABEL)?;
         let acts = own_secret(&keys, SecretKind::Acts, &ACTS_LABEL)?;
@@ -273,8 +285,8 @@ impl Vault {
             &data.join("ledger"),
             file.zone.clone(),
             signing,
-            note_key.name.clone(),
-            options.ledger,
+            name,
+            ledger_options,
             options.clock.clone(),
         )?;
         if keys.ring().latest_position() > recovery.head {
@@ -297,7 +309,9 @@ impl Vault {
         let opened = ((options.clock)(), newest.map(|entry| entry.header.recorded_at));
         let inner = Arc::new(Inner {
             folder: data.to_owned(),
-            note_key,
+            succession: Mutex::new(succession),
+            rotating: Mutex::new(()),
+            anchors: anchors::Anchors::default(),
             clock: options.clock,
             keys: Mutex::new(keys),
             catalogue: Mutex::new(catalogue),
@@ -348,7 +362,7 @@ impl Vault {
 
     /// The zone's public key in its text form.
     pub fn public_key(&self) -> String {
-        self.inner.note_key.encode()
+        self.inner.note_key().encode()
     }
 
     /// What `zone.json` says.

@@ -11,6 +11,7 @@ use model::entry::{ActCode, Gap, GapCause, Kind};
 use model::{Position, Timestamp};
 use seal::keyring::{KeyringError, Record, SecretKind, Unlock};
 use seal::note::{Checkpoint, NoteKey};
+use seal::succession::Lineage;
 use seal::suite::SigningKey;
 use serde::Serialize;
 use serde_json::json;
@@ -24,6 +25,7 @@ use zeroize::Zeroizing;
 
 use super::folder::{ACTS_LABEL, SIGNING_LABEL, own_secret};
 use super::governance::replay_destructions;
+use super::rotation::{self, Succession};
 use super::{VaultError, VaultOptions, ZoneFile, read_zone_file};
 
 /// Stands in a folder into which something is being put back.
@@ -154,13 +156,7 @@ fn put_back(
 ) -> Result<RestoredFolder, VaultError> {
     let data = options.data;
     let lock = FolderLock::take(data)?;
-    let file = read_zone_file(options.from)?;
-    let key = zone_key(options.from, &file)?;
-    let outside = options
-        .against
-        .map(|note| Checkpoint::open(note, Some(&key)))
-        .transpose()
-        .map_err(|problem| VaultError::BadData(format!("the outside checkpoint: {problem}")))?;
+    let mut file = read_zone_file(options.from)?;
     folder::create_folder(&data.join("keys"))?;
     // Decided at one moment: the keys that are put back are those of the entries that are.
     let is_copy = options.from.join("zone-keys").is_dir();
@@ -168,7 +164,12 @@ fn put_back(
         .then(|| store::copy::hold(options.from, MANY_TRIES))
         .transpose()?;
     let (mut keys, keys_from, keys_begun_at) = put_keys_back(options)?;
-    check_keys(&keys, &file, &key)?;
+    let lineage = settle_keys(options.from, &mut keys, &mut file)?;
+    let outside = options
+        .against
+        .map(|note| lineage.checkpoint(note))
+        .transpose()
+        .map_err(|problem| VaultError::BadData(format!("the outside checkpoint: {problem}")))?;
     store::failpoint::hit("restore-keys-written");
     let other = options.repair_from.map(|other| other.join("ledger"));
     let source = Source {
@@ -177,19 +178,21 @@ fn put_back(
         accept_loss: options.accept_loss,
     };
     let ledger_folder = data.join("ledger");
-    let plan = store::copy::plan(&source, &key)?;
+    let plan = store::copy::plan(&source, &lineage)?;
     drop(held);
-    let restored = plan.carry_out(&ledger_folder, &file.zone, &key)?;
+    let restored = plan.carry_out(&ledger_folder, &file.zone, &lineage)?;
     let copied_in_ms = millis(begun);
     let batches_lost = compare(&ledger_folder, restored.size, outside.as_ref())?;
     let known_head = known_head(options, &mut keys, restored.head, restored.known_head)?;
     let (_, seed) = own_secret(&keys, SecretKind::Signing, &SIGNING_LABEL)?;
+    let mut ledger_options = settings.ledger;
+    ledger_options.succession = Succession::load(options.from, lineage.current().clone())?.notes;
     let (ledger, _) = Ledger::open(
         &ledger_folder,
         file.zone.clone(),
         SigningKey::from_seed(&seed)?,
-        key.name.clone(),
-        settings.ledger,
+        lineage.current().name.clone(),
+        ledger_options,
         settings.clock.clone(),
     )?;
     let destroyed_again = replay_destructions(&ledger, &mut keys)?;
@@ -246,13 +249,39 @@ fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-fn zone_key(from: &Path, file: &ZoneFile) -> Result<NoteKey, VaultError> {
+/// The keys of the log that is put back, of which the key store must hold the one in force. A backup may have been left while
+/// the key was being replaced: what is undone of that is done, in the key store that was put back.
+fn settle_keys(from: &Path, keys: &mut KeyStore, file: &mut ZoneFile) -> Result<Lineage, VaultError> {
     let damaged = |what: &str, detail: String| StoreError::damaged(format!("the copy's {what}"), detail);
+    if *keys.ring().zone() != file.zone {
+        return Err(StoreError::Mismatch(format!(
+            "the key store is of zone {}, the backup of zone {}",
+            keys.ring().zone(),
+            file.zone
+        ))
+        .into());
+    }
+    let decode =
+        |what: &str, text: &str| NoteKey::decode(text).map_err(|problem| damaged(what, problem.to_string()));
+    let named = decode("zone.json", &file.public_key)?;
+    *file = rotation::settle(from, keys, file)?;
+    let lineage = Succession::load(from, decode("zone.json", &file.public_key)?)?.lineage;
     let public = folder::read_file(&from.join("zone.pub"), 1 << 20)?;
-    if public.strip_suffix(b"\n") != Some(file.public_key.as_bytes()) {
+    let public = String::from_utf8_lossy(&public).into_owned();
+    let beside = decode("zone.pub", public.strip_suffix('\n').unwrap_or_default())?;
+    if lineage.generation(&beside).is_none() || lineage.generation(&named).is_none() {
         return Err(damaged("zone.pub", "is not the key that zone.json names".to_owned()).into());
     }
-    Ok(NoteKey::decode(&file.public_key).map_err(|problem| damaged("zone.json", problem.to_string()))?)
+    let (_, seed) = own_secret(keys, SecretKind::Signing, &SIGNING_LABEL)?;
+    if SigningKey::from_seed(&seed)?.public() != lineage.current().public {
+        return Err(StoreError::Mismatch(
+            "the key store holds another signing key than the backup names: it is of another zone, or from before \
+             the signing key was replaced; use a newer copy of the key store"
+                .to_owned(),
+        )
+        .into());
+    }
+    Ok(lineage)
 }
 
 /// The key stores that may be put back, best first.
@@ -292,25 +321,6 @@ fn put_keys_back(options: &RestoreOptions<'_>) -> Result<(KeyStore, PathBuf, Opt
     }
     let none = || VaultError::NotFound(format!("copy of the key store in {}", options.from.display()));
     Err(first_problem.map_or_else(none, Into::into))
-}
-
-fn check_keys(keys: &KeyStore, file: &ZoneFile, key: &NoteKey) -> Result<(), VaultError> {
-    if *keys.ring().zone() != file.zone {
-        return Err(StoreError::Mismatch(format!(
-            "the key store is of zone {}, the backup of zone {}",
-            keys.ring().zone(),
-            file.zone
-        ))
-        .into());
-    }
-    let (_, seed) = own_secret(keys, SecretKind::Signing, &SIGNING_LABEL)?;
-    if SigningKey::from_seed(&seed)?.public() != key.public {
-        return Err(StoreError::Mismatch(
-            "the key store holds the signing key of another zone than the backup".to_owned(),
-        )
-        .into());
-    }
-    Ok(())
 }
 
 /// Batches that an outside checkpoint covers and the copy lacks.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use model::entry::ActCode;
 use model::{Timestamp, ZoneId};
 use seal::keyring::{Keyring, KeyringError, Unlock};
-use seal::note::NoteKey;
+use seal::succession::Lineage;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::StoreError;
@@ -68,8 +68,8 @@ pub struct Scrubbed {
 pub struct Scrub<'a> {
     /// Zone.
     pub zone: &'a ZoneId,
-    /// Its key.
-    pub key: &'a NoteKey,
+    /// Its keys.
+    pub keys: &'a Lineage,
     /// The data folder.
     pub data: &'a Path,
     /// Its backups.
@@ -135,11 +135,11 @@ impl Scrub<'_> {
         places: &dyn Fn() -> Result<Places, StoreError>,
         pace: &mut Pace<'_>,
     ) -> Result<Side, StoreError> {
-        let first = places().and_then(|places| Side::check(places, self.zone, self.key, pace));
+        let first = places().and_then(|places| Side::check(places, self.zone, self.keys, pace));
         match first {
             Ok(side) if side.checked.findings.is_empty() => Ok(side),
             Err(StoreError::Stopped) => Err(StoreError::Stopped),
-            _ => Side::check(places()?, self.zone, self.key, pace),
+            _ => Side::check(places()?, self.zone, self.keys, pace),
         }
     }
 
@@ -162,17 +162,17 @@ impl Scrub<'_> {
         there: &dyn Fn() -> Result<Places, StoreError>,
         pace: &mut Pace<'_>,
     ) -> Result<(), VaultError> {
-        let (proof, now) = ((self.zone, self.key), self.now.to_string());
+        let (proof, now) = ((self.zone, self.keys), self.now.to_string());
         if !own.left.is_empty() {
             let Mended { files } = mend(here, &side, proof, &now)?;
             own.mended.extend(files);
-            *here = Side::check(places()?, self.zone, self.key, pace)?;
+            *here = Side::check(places()?, self.zone, self.keys, pace)?;
             own.left = listed(&here.checked.findings);
         }
         if !copy.left.is_empty() {
             let Mended { files } = mend(&side, here, proof, &now)?;
             copy.mended.extend(files);
-            side = Side::check(there()?, self.zone, self.key, pace)?;
+            side = Side::check(there()?, self.zone, self.keys, pace)?;
             copy.left = listed(&side.checked.findings);
             copy.left.extend(listed(&compare(here, &side)));
         }
@@ -217,9 +217,10 @@ impl Inner {
             .collect();
         // While something is mended nobody copies. Reading alone, which may take hours, must not keep copies waiting.
         let backups = repair.then(|| locked(&self.backups));
+        let lineage = self.lineage();
         let scrub = Scrub {
             zone: &self.file.zone,
-            key: &self.note_key,
+            keys: &lineage,
             data: &self.folder,
             backups: &folders,
             repair,

@@ -380,6 +380,7 @@ impl Inner {
             .map(|capture| Ok::<_, VaultError>(capture_json(&capture, self.received_bytes(&capture)?)))
             .transpose()?;
         let signed = self.ledger.signed();
+        let outside = self.anchor_over(row.id.capture)?;
         Ok(json!({
             "id": row.id.to_string(),
             "state": if record.is_some() { "readable" } else { "erased" },
@@ -392,7 +393,7 @@ impl Inner {
                 "covered": signed.covers > row.id.capture,
                 "checkpoint_size": signed.size,
                 "checkpoint_covers": signed.covers,
-                "outside_anchor": Value::Null,
+                "outside_anchor": outside,
             })),
         }))
     }

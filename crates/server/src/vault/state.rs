@@ -2,17 +2,19 @@
 
 use std::path::Path;
 
+use model::Position;
 use model::Timestamp;
 use model::entry::ActCode;
 use seal::keyring::{SecretKind, Unlock};
-use seal::note::{Checkpoint, NoteKey};
 use serde::Serialize;
 use serde_json::{Value, json};
 use store::catalogue::Catalogue;
 use store::keystore::KeyStore;
+use store::ledger::Signed;
 use store::ledger::log::LogReader;
 use store::ledger::verify::Finding;
 
+use super::log_keys;
 use super::{Inner, Vault, VaultError, locked, read_zone_file};
 
 /// One thing that was looked at.
@@ -60,13 +62,12 @@ pub fn verify_store(
     outside: Option<&str>,
 ) -> Result<StoreVerified, VaultError> {
     let file = read_zone_file(data)?;
-    let key = NoteKey::decode(&file.public_key)
-        .map_err(|problem| VaultError::BadData(format!("zone.json: {problem}")))?;
+    let keys = log_keys(data, &file)?;
     let outside = outside
-        .map(|note| Checkpoint::open(note, Some(&key)))
+        .map(|note| keys.checkpoint(note))
         .transpose()
         .map_err(|problem| VaultError::BadData(format!("the outside checkpoint: {problem}")))?;
-    let checked = store::ledger::verify::verify(&data.join("ledger"), &file.zone, &key, outside.as_ref())?;
+    let checked = store::ledger::verify::verify(&data.join("ledger"), &file.zone, &keys, outside.as_ref())?;
     let mut findings = checked.findings;
     check_public_key(data, &file.public_key, &mut findings);
     let secrets = match unlock.map(|unlock| KeyStore::check(&data.join("keys/keystore"), unlock)) {
@@ -114,7 +115,19 @@ pub struct HandedOut {
     pub proofs: String,
     /// Batches it covers.
     pub size: u64,
+    /// Position after the last entry it covers.
+    pub covers: Position,
 }
+
+impl HandedOut {
+    /// A name for its file: each checkpoint has its own.
+    pub fn file_name(&self, zone: &str) -> String {
+        format!("checkpoint-{zone}-{}.txt", self.size)
+    }
+}
+
+/// Checkpoints that were handed out or exported, the newest, to which bundles and checkpoints prove their way.
+const PINNED_MAX: usize = 2000;
 
 impl Vault {
     /// Signs a checkpoint over everything so far, to be kept by somebody else.
@@ -122,27 +135,13 @@ impl Vault {
     /// # Errors
     /// [`VaultError::Store`].
     pub fn hand_out_checkpoint(&self, actor: &str) -> Result<HandedOut, VaultError> {
-        let pinned = self.inner.pinned_sizes()?;
         let signed = self.inner.ledger.flush()?;
         let signed =
             signed.ok_or_else(|| VaultError::NotFound("checkpoint: the ledger is empty".to_owned()))?;
         let act = json!({ "size": signed.size, "covers": signed.covers, "actor": actor });
+        let handed = self.inner.handed(&signed)?;
         self.inner.act(ActCode::CheckpointHandedOut, &act)?;
-        let reader = LogReader::new(self.inner.ledger.log_folder(), signed.size);
-        let mut from = Vec::new();
-        for size in pinned.into_iter().filter(|size| *size > 0 && *size < signed.size) {
-            from.push(seal::bundle::SideProof::new(size, &reader.consistency(size)?));
-        }
-        let proofs = seal::bundle::SideProofs {
-            to: signed.size,
-            from,
-        };
-        let proofs = serde_json::to_string(&proofs).unwrap_or_default();
-        Ok(HandedOut {
-            note: signed.note,
-            proofs,
-            size: signed.size,
-        })
+        Ok(handed)
     }
 
     /// The newest checkpoint as it stands.
@@ -200,7 +199,7 @@ impl Vault {
         let second_copy = keys.has_copy();
         Ok(json!({
             "zone": self.inner.file.zone,
-            "public_key": self.inner.file.public_key,
+            "public_key": self.inner.note_key().encode(),
             "at": (self.inner.clock)(),
             "keys": listed,
             "epochs_open": epochs(true),
@@ -229,12 +228,37 @@ impl Vault {
 }
 
 impl Inner {
+    /// A checkpoint with the proofs that go beside it.
+    pub fn handed(&self, signed: &Signed) -> Result<HandedOut, VaultError> {
+        let reader = LogReader::new(self.ledger.log_folder(), signed.size);
+        let mut from = Vec::new();
+        for size in self
+            .pinned_sizes()?
+            .into_iter()
+            .filter(|size| *size > 0 && *size < signed.size)
+        {
+            from.push(seal::bundle::SideProof::new(size, &reader.consistency(size)?));
+        }
+        let proofs = seal::bundle::SideProofs {
+            to: signed.size,
+            from,
+        };
+        Ok(HandedOut {
+            note: signed.note.clone(),
+            proofs: serde_json::to_string(&proofs).unwrap_or_default(),
+            size: signed.size,
+            covers: signed.covers,
+        })
+    }
+
     /// Sizes of the log that bundles or handed-out checkpoints name.
     pub fn pinned_sizes(&self) -> Result<Vec<u64>, VaultError> {
         let positions = {
             let reader = locked(&self.reader);
             let mut all = reader.acts(ActCode::CheckpointHandedOut as u16)?;
             all.extend(reader.acts(ActCode::Exported as u16)?);
+            all.sort_unstable();
+            all.drain(..all.len().saturating_sub(PINNED_MAX));
             all
         };
         let mut sizes = Vec::new();
@@ -267,22 +291,47 @@ impl Inner {
                 detail,
             });
         };
-        let anchored = self.last_handed_out()?;
+        let anchored = self.last_outside()?;
         let hours = anchored.map(|at| (now.as_micros() - at.as_micros()) / 3_600_000_000);
         add(
             "a checkpoint is kept elsewhere",
             hours.is_some_and(|hours| hours <= ANCHOR_AGE_MAX_HOURS),
             hours.map_or_else(
                 || {
-                    "none was ever handed out: `chancery checkpoint --out FILE`, and keep FILE elsewhere"
+                    "none ever went outside: `chancery anchor add`, or `chancery checkpoint --out FILE` and keep FILE elsewhere"
                         .to_owned()
                 },
                 |hours| match hours {
-                    0 => "the last was handed out less than an hour ago".to_owned(),
-                    _ => format!("the last was handed out {hours} h ago; more than 24 h is too long"),
+                    0 => "the last went outside less than an hour ago".to_owned(),
+                    _ => format!("the last went outside {hours} h ago; more than 24 h is too long"),
                 },
             ),
         );
+        for anchor in self.anchor_states()? {
+            let hours = anchor
+                .last_at
+                .map(|at| (now.as_micros() - at.as_micros()) / 3_600_000_000);
+            let every = self.anchor_every(&anchor.name) / 3600;
+            let old = 2 * i64::try_from(every)
+                .unwrap_or(i64::MAX / 2)
+                .max(ANCHOR_AGE_MAX_HOURS);
+            let recent = hours.is_some_and(|hours| hours <= old);
+            let age = match hours {
+                None => "it never worked yet".to_owned(),
+                Some(0) => "it worked less than an hour ago".to_owned(),
+                Some(hours) => format!("it last worked {hours} h ago"),
+            };
+            let detail = match anchor.failing {
+                Some(problem) => format!("{problem}; {age}"),
+                None if recent => age,
+                None => format!(
+                    "{age}: is `chancery serve` running? try `chancery anchor now {}`",
+                    anchor.name
+                ),
+            };
+            let ok = recent && !detail.starts_with("ALARM");
+            add(&format!("anchor {} ({})", anchor.name, anchor.kind), ok, detail);
+        }
         let copy = locked(&self.keys).has_copy();
         let advice = "none: without one erasure is not in force (a backup does not count, its copies of the key store keep \
                       what is destroyed for days); `chancery keys copy --out FILE`, on another disk";
@@ -431,6 +480,9 @@ impl Inner {
                 "size": signed.size, "covers": signed.covers, "at": signed.at,
             })),
             "checkpoint_handed_out_at": self.last_handed_out()?,
+            "outside_anchor_at": self.last_outside()?,
+            "outside_time": self.outside_time(),
+            "anchors": self.anchor_states()?,
             "pending_fetches": pending,
             "epoch": self.epoch_number(),
             "key_copy": locked(&self.keys).has_copy(),

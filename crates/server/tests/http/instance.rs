@@ -210,8 +210,10 @@ impl Host for TestHost {
                 covers: Position(40),
                 at,
                 age_seconds: 12,
+                note: "chancery/us/0a1b2c3d\n4\nAAAA\n\n\u{2014} chancery/us/0a1b2c3d BBBB\n".into(),
             }),
             outside_anchor: None,
+            anchors: Vec::new(),
             followers: Followers {
                 head: self.ledger.head(),
                 normalized: Position(0),

@@ -4,12 +4,16 @@ use std::path::Path;
 
 use crate::instance::{Instance, delivery_to, get};
 
-/// Every route of the vault, and what may be learned there without a sign-in.
+/// Every route of the vault, and of a witness, and what may be learned there without a sign-in.
 const ROUTES: &[(&str, &str)] = &[
     ("/", "the status page: numbers and times"),
     ("/style.css", "its style"),
     ("/api/v1/status", "the same as JSON"),
     ("/api/openapi.json", "what the API is"),
+    (
+        "/add-checkpoint",
+        "of a witness: how far it has seen a log, to who shows that log's signature",
+    ),
 ];
 
 /// Where others have put what must not be there.

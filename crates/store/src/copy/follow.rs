@@ -87,7 +87,7 @@ impl Copy {
         if !self.compared.is_empty() {
             return Ok(());
         }
-        let Some(there) = newest(&self.folder, &self.key)? else {
+        let Some(there) = newest(&self.folder, &self.keys)? else {
             return Ok(());
         };
         let other = |what: String| {
@@ -199,7 +199,7 @@ impl Copy {
         if whole == have {
             return Ok(have);
         }
-        let covered = match newest(&self.folder, &self.key)? {
+        let covered = match newest(&self.folder, &self.keys)? {
             Some(there) if there.size > 0 => {
                 let log = segment
                     .path

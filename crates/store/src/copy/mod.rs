@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use model::Position;
 use seal::note::{Checkpoint, NoteKey};
+use seal::succession::Lineage;
 
 use crate::failpoint;
 use crate::folder::{self, FolderLock, StoreError};
@@ -40,13 +41,22 @@ const UNFINISHED: &str = "part";
 /// A copy, as its one writer knows it. Held only while it is written or read: see [`hold`].
 pub struct Copy {
     folder: PathBuf,
-    key: NoteKey,
+    keys: Lineage,
     /// Segments below this number are there and full.
     full_below: u64,
     /// Batches of the newest checkpoint that is there.
     size: u64,
     /// Segments that are not full, with how many bytes of each were compared with the ledger or copied from it.
     compared: BTreeMap<u64, u64>,
+}
+
+/// Whether a copy is of the zone with these keys: it may name one that was replaced meanwhile.
+fn is_of(folder: &Path, keys: &Lineage) -> bool {
+    let there = std::fs::read_to_string(folder.join("zone.pub")).unwrap_or_default();
+    let there = there
+        .strip_suffix('\n')
+        .and_then(|text| NoteKey::decode(text).ok());
+    there.is_some_and(|key| keys.generation(&key).is_some())
 }
 
 fn ledger_folder(folder: &Path) -> PathBuf {
@@ -57,12 +67,11 @@ fn ledger_folder(folder: &Path) -> PathBuf {
 ///
 /// # Errors
 /// [`StoreError::Mismatch`] when the folder holds something else; [`StoreError::Io`].
-pub fn prepare(folder: &Path, zone_json: &[u8], public_key: &str) -> Result<(), StoreError> {
+pub fn prepare(folder: &Path, zone_json: &[u8], keys: &Lineage) -> Result<(), StoreError> {
     let mark = folder.join("zone.pub");
     let is_empty = std::fs::read_dir(folder).map_or(true, |mut files| files.next().is_none());
     if !is_empty {
-        let there = std::fs::read_to_string(&mark).unwrap_or_default();
-        if there.strip_suffix('\n') != Some(public_key) {
+        if !is_of(folder, keys) {
             return Err(StoreError::Mismatch(format!(
                 "{} is not empty and is no backup of this zone; name another folder",
                 folder.display()
@@ -81,7 +90,7 @@ pub fn prepare(folder: &Path, zone_json: &[u8], public_key: &str) -> Result<(), 
     replace_if_other(&folder.join("zone.json"), zone_json)?;
     folder::sync_folder(folder)?;
     // Last: a folder without it is no backup.
-    folder::replace_file(&mark, format!("{public_key}\n").as_bytes())
+    folder::replace_file(&mark, format!("{}\n", keys.current().encode()).as_bytes())
 }
 
 /// Replaces a small file when its content changed.
@@ -143,9 +152,8 @@ impl Copy {
     ///
     /// # Errors
     /// [`StoreError::Mismatch`] when it is of another zone, or no copy; [`StoreError::Io`].
-    pub fn open(folder: &Path, key: NoteKey) -> Result<Copy, StoreError> {
-        let there = std::fs::read_to_string(folder.join("zone.pub")).unwrap_or_default();
-        if there.strip_suffix('\n') != Some(key.encode().as_str()) {
+    pub fn open(folder: &Path, keys: Lineage) -> Result<Copy, StoreError> {
+        if !is_of(folder, &keys) {
             return Err(StoreError::Mismatch(format!(
                 "{} is no backup of this zone (is the disk mounted?)",
                 folder.display()
@@ -154,7 +162,7 @@ impl Copy {
         let checkpoints = copied_checkpoints(&ledger_folder(folder))?;
         Ok(Copy {
             folder: folder.to_owned(),
-            key,
+            keys,
             full_below: 0,
             size: checkpoints.last().map_or(0, |(size, _)| *size),
             compared: BTreeMap::new(),
@@ -194,7 +202,7 @@ pub fn hold(folder: &Path, tries: u32) -> Result<Option<FolderLock>, StoreError>
 ///
 /// # Errors
 /// [`StoreError::Io`]; [`StoreError::Damaged`] when that checkpoint is not one of this zone's.
-pub fn newest(folder: &Path, key: &NoteKey) -> Result<Option<Checkpoint>, StoreError> {
+pub fn newest(folder: &Path, keys: &Lineage) -> Result<Option<Checkpoint>, StoreError> {
     let ledger = ledger_folder(folder);
     let Some((size, path)) = copied_checkpoints(&ledger)?.pop() else {
         return Ok(None);
@@ -202,7 +210,8 @@ pub fn newest(folder: &Path, key: &NoteKey) -> Result<Option<Checkpoint>, StoreE
     let name = format!("ledger/log/checkpoints/{size:012}");
     let note = String::from_utf8(folder::read_file(&path, 1 << 20)?)
         .map_err(|_| StoreError::damaged(name.clone(), "is not text"))?;
-    let checkpoint = Checkpoint::open(&note, Some(key))
+    let checkpoint = keys
+        .checkpoint(&note)
         .map_err(|problem| StoreError::damaged(name, problem.to_string()))?;
     Ok(Some(checkpoint))
 }

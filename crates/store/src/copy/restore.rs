@@ -9,7 +9,8 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use model::{Position, ZoneId};
 use seal::batch::Batch;
-use seal::note::{Checkpoint, NoteKey};
+use seal::note::Checkpoint;
+use seal::succession::Lineage;
 use seal::tiles::{Frontier, WIDTH, bundle_path, tile_path, tile_width};
 use seal::tree::Hash;
 
@@ -62,9 +63,9 @@ pub fn restore_ledger(
     source: &Source<'_>,
     to: &Path,
     zone: &ZoneId,
-    key: &NoteKey,
+    keys: &Lineage,
 ) -> Result<Restored, StoreError> {
-    plan(source, key)?.carry_out(to, zone, key)
+    plan(source, keys)?.carry_out(to, zone, keys)
 }
 
 /// What is to be put back: decided at one moment, while nobody writes the copy; it may grow on while it is carried out.
@@ -78,7 +79,7 @@ pub struct Plan {
 ///
 /// # Errors
 /// As [`restore_ledger`].
-pub fn plan(source: &Source<'_>, key: &NoteKey) -> Result<Plan, StoreError> {
+pub fn plan(source: &Source<'_>, keys: &Lineage) -> Result<Plan, StoreError> {
     let mut sources = vec![Places::of(source.ledger)?];
     sources.extend(source.other.map(Places::of).transpose()?);
     for place in sources.iter_mut().flat_map(|places| &mut places.segments) {
@@ -87,7 +88,7 @@ pub fn plan(source: &Source<'_>, key: &NoteKey) -> Result<Plan, StoreError> {
         }
     }
     let (wanted, available) = available(&sources)?;
-    let chosen = choose(source, &sources, key, available)?;
+    let chosen = choose(source, &sources, keys, available)?;
     Ok(Plan {
         sources,
         wanted,
@@ -100,12 +101,12 @@ impl Plan {
     ///
     /// # Errors
     /// As [`restore_ledger`].
-    pub fn carry_out(&self, to: &Path, zone: &ZoneId, key: &NoteKey) -> Result<Restored, StoreError> {
-        put_back(self, to, zone, key)
+    pub fn carry_out(&self, to: &Path, zone: &ZoneId, keys: &Lineage) -> Result<Restored, StoreError> {
+        put_back(self, to, zone, keys)
     }
 }
 
-fn put_back(plan: &Plan, to: &Path, zone: &ZoneId, key: &NoteKey) -> Result<Restored, StoreError> {
+fn put_back(plan: &Plan, to: &Path, zone: &ZoneId, keys: &Lineage) -> Result<Restored, StoreError> {
     let Plan {
         sources,
         wanted,
@@ -127,10 +128,10 @@ fn put_back(plan: &Plan, to: &Path, zone: &ZoneId, key: &NoteKey) -> Result<Rest
         known_head: chosen.known_head,
         from_other: BTreeSet::new(),
     };
-    let mut checked = copy_and_check(sources, wanted, &places, (zone, key), &mut restored)?;
+    let mut checked = copy_and_check(sources, wanted, &places, (zone, keys), &mut restored)?;
     if !checked.findings.is_empty() && sources.len() > 1 {
         mend(sources, &places, &checked, &mut restored)?;
-        checked = check(&places, zone, key, None, &mut |_| Ok(()))?;
+        checked = check(&places, zone, keys, None, &mut |_| Ok(()))?;
     }
     if let Some(first) = checked.findings.first() {
         let more = match checked.findings.len() - 1 {
@@ -241,7 +242,7 @@ struct Chosen {
 fn choose(
     source: &Source<'_>,
     sources: &[Places],
-    key: &NoteKey,
+    keys: &Lineage,
     available: Position,
 ) -> Result<Chosen, StoreError> {
     let mut notes = Vec::new();
@@ -251,7 +252,7 @@ fn choose(
     let mut first_problem = None;
     let mut opened: Vec<(Checkpoint, String)> = Vec::new();
     for (name, note) in notes {
-        match Checkpoint::open(&note, Some(key)) {
+        match keys.checkpoint(&note) {
             Ok(checkpoint) => opened.push((checkpoint, note)),
             Err(problem) => {
                 first_problem.get_or_insert(StoreError::damaged(
@@ -442,7 +443,7 @@ fn copy_and_check(
     sources: &[Places],
     wanted: &[Wanted],
     places: &Places,
-    (zone, key): (&ZoneId, &NoteKey),
+    (zone, keys): (&ZoneId, &Lineage),
     restored: &mut Restored,
 ) -> Result<Checked, StoreError> {
     std::thread::scope(|scope| {
@@ -456,7 +457,7 @@ fn copy_and_check(
                 }
             }
         });
-        check(places, zone, key, None, &mut |number| {
+        check(places, zone, keys, None, &mut |number| {
             wait_for(&receive, number, restored)
         })
     })

@@ -13,7 +13,8 @@ use seal::tree::RootBuilder;
 
 use super::log::Log;
 use super::recover::{Recovery, seal_segment};
-use super::{Committed, Scanner, Shared, locked};
+use super::{Committed, Replacement, Scanner, Shared, locked};
+use crate::failpoint;
 use crate::folder::StoreError;
 
 /// A batch being collected.
@@ -49,6 +50,8 @@ pub fn start(
         unsigned: false,
         last_signed: None,
     };
+    // A key was replaced, and the program ended before it had signed.
+    integrator.unsigned = integrator.log.is_signed_by_older();
     integrator.catch_up(recovery.head)?;
     std::thread::Builder::new()
         .name("integrate".to_owned())
@@ -99,6 +102,10 @@ impl Integrator {
                 Ok(Committed::Group { bytes, at }) => self.take_group(&bytes, at),
                 Ok(Committed::Rolled) => self.seal_previous(),
                 Ok(Committed::Flush(answer)) => self.answer_flush(&answer),
+                Ok(Committed::Replace(replacement, answer)) => {
+                    let result = self.replace_key(*replacement);
+                    drop(answer.send(result));
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     drop(self.sign());
@@ -115,6 +122,17 @@ impl Integrator {
     fn answer_flush(&mut self, answer: &SyncSender<Result<(), StoreError>>) {
         let result = self.sign();
         drop(answer.send(result));
+    }
+
+    fn replace_key(&mut self, replacement: Replacement) -> Result<(), StoreError> {
+        self.sign()?;
+        let last = self.log.signed();
+        let last = last.ok_or_else(|| StoreError::Mismatch("nothing was ever signed".to_owned()))?;
+        (replacement.decide)(&last)?;
+        failpoint::hit("key-replaced");
+        self.log.replace_key(replacement.key);
+        self.unsigned = true;
+        self.sign()
     }
 
     fn leaf(&mut self, position: Position, header: &[u8], body: &[u8], at: Timestamp) {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use model::{Position, Timestamp};
 use seal::batch::Batch;
 use seal::note::{Checkpoint, NoteKey};
+use seal::succession::Lineage;
 use seal::suite::SigningKey;
 use seal::tiles::{Frontier, TileSubtrees, TileWrite, WIDTH, bundle_path, tile_path, tile_width};
 use seal::tree::{Hash, consistency_proof, inclusion_proof};
@@ -32,6 +33,8 @@ pub struct Log {
     /// Folders whose names this process has made durable. One that is there may have been made by a process that died
     /// before it could.
     durable: HashSet<PathBuf>,
+    /// The checkpoint that was found is by a key that was replaced.
+    by_older: bool,
 }
 
 /// The bytes of an entry bundle.
@@ -211,7 +214,12 @@ impl Log {
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when checkpoint and tiles do not agree.
-    pub fn open(folder: &Path, origin: String, key: SigningKey) -> Result<Log, StoreError> {
+    pub fn open(
+        folder: &Path,
+        origin: String,
+        key: SigningKey,
+        succession: &[String],
+    ) -> Result<Log, StoreError> {
         let path = folder.join("checkpoint");
         let note_key = NoteKey {
             name: origin.clone(),
@@ -227,6 +235,7 @@ impl Log {
             covers: Position(0),
             signed: None,
             durable: HashSet::new(),
+            by_older: false,
         };
         if !path.exists() {
             return Ok(log);
@@ -234,8 +243,12 @@ impl Log {
         let damaged = |problem: String| StoreError::damaged("log/checkpoint", problem);
         let note = String::from_utf8(folder::read_file(&path, FILE_BYTES_MAX)?)
             .map_err(|_| damaged("is not text".to_owned()))?;
-        let checkpoint =
-            Checkpoint::open(&note, Some(&note_key)).map_err(|problem| damaged(problem.to_string()))?;
+        let lineage = Lineage::new(note_key, succession.iter().map(String::as_str))
+            .map_err(|problem| StoreError::damaged("the succession of keys", problem.to_string()))?;
+        let (checkpoint, generation) = lineage
+            .open(&note)
+            .map_err(|problem| damaged(problem.to_string()))?;
+        log.by_older = generation < succession.len();
         log.load(&note, &checkpoint)?;
         if log.frontier.root() != checkpoint.root {
             return Err(StoreError::damaged(
@@ -272,6 +285,16 @@ impl Log {
     /// The newest checkpoint.
     pub fn signed(&self) -> Option<Signed> {
         self.signed.clone()
+    }
+
+    /// Whether the checkpoint that was found is by a key that was replaced since.
+    pub fn is_signed_by_older(&self) -> bool {
+        self.by_older
+    }
+
+    /// Signs with another key from now on.
+    pub fn replace_key(&mut self, key: SigningKey) {
+        self.key = key;
     }
 
     /// Position after the last entry in a batch.

@@ -54,6 +54,8 @@ pub struct LedgerOptions {
     pub queue_bytes: usize,
     /// Name of this node in batches.
     pub node: String,
+    /// Statements that lead from older signing keys to the one in force, oldest first.
+    pub succession: Vec<String>,
 }
 
 impl Default for LedgerOptions {
@@ -63,6 +65,7 @@ impl Default for LedgerOptions {
             checkpoint_every: Duration::from_secs(1),
             queue_bytes: 64 << 20,
             node: "n1".to_owned(),
+            succession: Vec::new(),
         }
     }
 }
@@ -96,6 +99,17 @@ enum Committed {
     Rolled,
     /// Close what is open and sign, then answer.
     Flush(SyncSender<Result<(), StoreError>>),
+    /// Sign with the old key, have it decided, sign with this one from then on, then answer.
+    Replace(Box<Replacement>, SyncSender<Result<(), StoreError>>),
+}
+
+/// Decides that a signing key is replaced, given the last checkpoint of the old one. Runs on the integrator's thread, which
+/// hashes nothing meanwhile: it must be quick, and must not wait for the ledger.
+pub type Decide = Box<dyn FnOnce(&Signed) -> Result<(), StoreError> + Send>;
+
+struct Replacement {
+    key: SigningKey,
+    decide: Decide,
 }
 
 /// The newest signed head of the log.
@@ -186,7 +200,7 @@ impl Ledger {
         options: LedgerOptions,
         clock: Clock,
     ) -> Result<(Ledger, Recovery), StoreError> {
-        let log = log::Log::open(&folder.join("log"), origin, key)?;
+        let log = log::Log::open(&folder.join("log"), origin, key, &options.succession)?;
         let (table, tail, recovery) = recover::recover(folder, &zone, &log, &clock)?;
         let head = recovery.head;
         let shared = Arc::new(Shared {
@@ -349,6 +363,21 @@ impl Ledger {
             place.limit = (!view.is_sealed).then_some(view.end);
         }
         Ok(places)
+    }
+
+    /// Signs a last checkpoint with the key in force, calls `decide` with it, and when that says so signs with `key` from
+    /// then on.
+    ///
+    /// # Errors
+    /// Those of `decide`, and of writing: then the old key stays, unless the decision was made.
+    pub fn replace_key(&self, key: SigningKey, decide: Decide) -> Result<(), StoreError> {
+        let (send, receive) = std::sync::mpsc::sync_channel(1);
+        let sender = self.to_integrator.as_ref().ok_or(StoreError::Stopped)?;
+        let replacement = Box::new(Replacement { key, decide });
+        sender
+            .send(Committed::Replace(replacement, send))
+            .map_err(|_| StoreError::Stopped)?;
+        receive.recv().map_err(|_| StoreError::Stopped)?
     }
 
     /// The folder of the log, to read tiles from.

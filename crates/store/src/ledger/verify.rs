@@ -9,8 +9,9 @@ use model::entry::Header;
 use model::{Position, Timestamp, ZoneId};
 use seal::batch::Batch;
 use seal::group::entry_leaf;
-use seal::note::{Checkpoint, NoteKey};
+use seal::note::Checkpoint;
 use seal::segment::{HEAD_BYTES_MAX, SegmentFoot, SegmentHead};
+use seal::succession::Lineage;
 use seal::tiles::{Frontier, bundle_path, tile_path, tile_width, tiles_of};
 use seal::tree::{Hash, RootBuilder};
 
@@ -89,15 +90,15 @@ const FINDINGS_MAX: usize = 100;
 pub fn verify(
     folder: &Path,
     zone: &ZoneId,
-    key: &NoteKey,
+    keys: &Lineage,
     outside: Option<&Checkpoint>,
 ) -> Result<Checked, StoreError> {
     match Places::of_data(folder) {
-        Ok(places) => check(&places, zone, key, outside, &mut |_| Ok(())),
+        Ok(places) => check(&places, zone, keys, outside, &mut |_| Ok(())),
         Err(StoreError::Damaged { what, detail }) => {
             // A file that is no segment stands among them: nothing can be said of their order.
             let places = Places::without_segments(folder)?;
-            let mut report = check(&places, zone, key, outside, &mut |_| Ok(()))?;
+            let mut report = check(&places, zone, keys, outside, &mut |_| Ok(()))?;
             report.findings.push(Finding { place: what, detail });
             Ok(report)
         }
@@ -113,7 +114,7 @@ pub fn verify(
 pub fn check(
     places: &Places,
     zone: &ZoneId,
-    key: &NoteKey,
+    keys: &Lineage,
     outside: Option<&Checkpoint>,
     before: &mut dyn FnMut(u64) -> Result<(), StoreError>,
 ) -> Result<Checked, StoreError> {
@@ -131,7 +132,7 @@ pub fn check(
         batch_began_in: 0,
         report: Checked::default(),
     };
-    checker.check_log(key);
+    checker.check_log(keys);
     let present: BTreeSet<u64> = places.segments.iter().map(|place| place.number).collect();
     let count = present.last().map_or(0, |last| last + 1);
     for number in (0..count).filter(|number| !present.contains(number)) {
@@ -163,7 +164,7 @@ impl Checker<'_> {
         self.find(place, detail);
     }
 
-    fn check_log(&mut self, key: &NoteKey) {
+    fn check_log(&mut self, keys: &Lineage) {
         let Some((name, note)) = self.places.checkpoint.clone() else {
             if self.outside.is_some() {
                 self.find(
@@ -176,7 +177,7 @@ impl Checker<'_> {
         let Ok(note) = String::from_utf8(note) else {
             return self.find(name, "is not text");
         };
-        let checkpoint = match Checkpoint::open(&note, Some(key)) {
+        let checkpoint = match keys.checkpoint(&note) {
             Ok(checkpoint) => checkpoint,
             Err(problem) => return self.find(name, problem.to_string()),
         };

@@ -8,6 +8,10 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use crate::failure::{DONE, Failure, USAGE};
 use crate::governing::{CertificateArgs, DestroyArgs, HoldCommand, SignIn};
 
+mod anchors;
+
+pub use anchors::{AnchorAdd, AnchorCommand, Schedule, WitnessCommand};
+
 const EXIT_CODES: &str = "\
 Exit codes:
    0  done; what was checked holds
@@ -138,6 +142,12 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
+    /// Anchors outside: who cosigns, time-stamps or keeps checkpoints.
+    #[command(subcommand)]
+    Anchor(AnchorCommand),
+    /// A witness, for a second site: cosigns checkpoints of a log, and never two histories of it.
+    #[command(subcommand)]
+    Witness(WitnessCommand),
     /// Delete everything derived from the ledger and make it again.
     #[command(after_help = "Example: chancery rebuild --data ./archive")]
     Rebuild,
@@ -380,6 +390,14 @@ pub enum KeysCommand {
         /// File with a key instead of a passphrase, kept elsewhere; made when it is not there.
         #[arg(long, value_name = "FILE")]
         new_key_file: Option<PathBuf>,
+    },
+    /// Put a new signing key in the place of the one in force. The log and its history stay.
+    #[command(after_help = "Example: chancery keys rotate-signing\n\n\
+                            Hand the new zone.pub and the statement to everybody who has the old zone.pub.")]
+    RotateSigning {
+        /// Somebody else may have the old key: it then proves only what an anchor from before covers.
+        #[arg(long)]
+        compromised: bool,
     },
 }
 

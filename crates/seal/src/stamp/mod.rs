@@ -1,0 +1,224 @@
+//! Time stamps of RFC 3161: what an authority is asked, and whether what it answered holds.
+//!
+//! A token says that an authority saw a hash at a time. It is a CMS structure signed by a certificate; that the signature
+//! is right is half of the check, whose certificate it is the other half. The chain is checked as of the time that the
+//! token states, so that a token stays good after its certificate has expired.
+//!
+//! Source: RFC 3161 (request, token), RFC 5652 (CMS), RFC 2634 and 5035 (signing certificate), RFC 5280 by `rustls-webpki`.
+
+mod cms;
+mod read;
+
+use std::time::Duration;
+
+use model::Timestamp;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, UnixTime};
+use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+
+use cms::{Signed, TstInfo};
+
+/// Media type of a request.
+pub const REQUEST_TYPE: &str = "application/timestamp-query";
+/// Media type of an answer.
+pub const ANSWER_TYPE: &str = "application/timestamp-reply";
+
+/// Longest answer that is read: a token, its chain, and what authorities add.
+pub const ANSWER_BYTES_MAX: usize = 64 << 10;
+
+/// Extended key usage timeStamping, 1.3.6.1.5.5.7.3.8.
+const TIME_STAMPING: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 8];
+
+/// Why a token is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StampError {
+    /// The authority gave none.
+    #[error("the authority refused, with status {0}")]
+    Refused(u8),
+    /// It may be good, and is another authority's.
+    #[error("its certificate does not lead to a root that was given")]
+    OtherRoot,
+    /// Said in full by the text.
+    #[error("{0}")]
+    Is(&'static str),
+}
+
+/// A root that is trusted to say who is an authority.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root(CertificateDer<'static>);
+
+impl Root {
+    /// All certificates of a PEM text.
+    ///
+    /// # Errors
+    /// [`StampError::Is`] when it holds none, or one of them is none.
+    pub fn all(pem: &str) -> Result<Vec<Root>, StampError> {
+        let wrong = StampError::Is("not a certificate in PEM form");
+        let mut roots = Vec::new();
+        for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+            let certificate = certificate.map_err(|_| wrong.clone())?;
+            anchor_from_trusted_cert(&certificate).map_err(|_| wrong.clone())?;
+            roots.push(Root(certificate.into_owned()));
+        }
+        if roots.is_empty() { Err(wrong) } else { Ok(roots) }
+    }
+}
+
+/// A request for a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    imprint: [u8; 32],
+    nonce: [u8; 8],
+}
+
+impl Request {
+    /// For a SHA-256 value, with a nonce made of random bytes.
+    pub fn new(imprint: [u8; 32], mut random: [u8; 8]) -> Request {
+        // A positive integer of eight bytes in its one encoding.
+        if let Some(first) = random.first_mut() {
+            *first = (*first & 0x7f) | 0x40;
+        }
+        Request {
+            imprint,
+            nonce: random,
+        }
+    }
+
+    /// DER: version 1, SHA-256 imprint, nonce, and that certificates are wanted.
+    pub fn encode(&self) -> Vec<u8> {
+        // Everything has a fixed length, so the whole is a template. 0x43 bytes follow the first two.
+        let mut out = vec![0x30, 0x43, 2, 1, 1, 0x30, 0x31, 0x30, 0x0d, 6, 9];
+        out.extend_from_slice(cms::SHA_256);
+        out.extend_from_slice(&[5, 0, 4, 0x20]);
+        out.extend_from_slice(&self.imprint);
+        out.extend_from_slice(&[2, 8]);
+        out.extend_from_slice(&self.nonce);
+        out.extend_from_slice(&[1, 1, 0xff]);
+        out
+    }
+
+    /// Takes the token out of an answer, checked in full against this request and the roots.
+    ///
+    /// # Errors
+    /// [`StampError`].
+    pub fn accept(&self, answer: &[u8], roots: &[Root]) -> Result<(Vec<u8>, Stamped), StampError> {
+        let token = cms::token_of(answer)?;
+        let (stamped, info) = check_token(token, &self.imprint, roots)?;
+        if info.nonce != Some(self.nonce.as_slice()) {
+            return Err(StampError::Is(
+                "the token answers another request: its nonce differs",
+            ));
+        }
+        Ok((token.to_vec(), stamped))
+    }
+}
+
+/// What a good token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamped {
+    /// The latest time at which the hash was seen: the stated time, and the inaccuracy that the authority admits.
+    pub at: Timestamp,
+    /// The name in the authority's certificate.
+    pub authority: String,
+}
+
+/// Checks a token over a SHA-256 value: form, imprint, signature, signing certificate, usage, and the chain to one of
+/// the roots at the stated time.
+///
+/// # Errors
+/// [`StampError`].
+pub fn verify(token: &[u8], imprint: &[u8; 32], roots: &[Root]) -> Result<Stamped, StampError> {
+    check_token(token, imprint, roots).map(|(stamped, _)| stamped)
+}
+
+/// The time and authority that a token names, nothing but its form and imprint checked: for a reader without a root.
+///
+/// # Errors
+/// [`StampError`].
+pub fn stated(token: &[u8], imprint: &[u8; 32]) -> Result<Stamped, StampError> {
+    let signed = Signed::read(token)?;
+    let info = TstInfo::read(signed.content)?;
+    info.check_imprint(imprint)?;
+    Ok(Stamped {
+        at: info.at()?,
+        authority: signed.certificate(&signed.signer)?.name,
+    })
+}
+
+fn check_token<'a>(
+    token: &'a [u8],
+    imprint: &[u8; 32],
+    roots: &[Root],
+) -> Result<(Stamped, TstInfo<'a>), StampError> {
+    let signed = Signed::read(token)?;
+    let info = TstInfo::read(signed.content)?;
+    info.check_imprint(imprint)?;
+    let at = info.at()?;
+    let certificate = signed.certificate(&signed.signer)?;
+    if certificate.usages != Some((true, vec![TIME_STAMPING])) {
+        return Err(StampError::Is(
+            "its certificate is not for time stamps alone (extended key usage timeStamping, critical)",
+        ));
+    }
+    signed.check_attributes(certificate.der)?;
+    let der = CertificateDer::from(certificate.der);
+    let entity = EndEntityCert::try_from(&der).map_err(|_| StampError::Is("its certificate is none"))?;
+    signed.check_signature(&entity)?;
+    // The stated time is the authority's word; whether its certificate was good then is decided by it.
+    check_chain(&entity, &signed, roots, info.generated_at()?)?;
+    let authority = certificate.name;
+    Ok((Stamped { at, authority }, info))
+}
+
+fn check_chain(
+    entity: &EndEntityCert<'_>,
+    signed: &Signed<'_>,
+    roots: &[Root],
+    at: Timestamp,
+) -> Result<(), StampError> {
+    let anchors: Result<Vec<_>, _> = roots
+        .iter()
+        .map(|root| anchor_from_trusted_cert(&root.0))
+        .collect();
+    let anchors = anchors.map_err(|_| StampError::Is("not a root certificate"))?;
+    let others: Vec<CertificateDer<'_>> = signed
+        .certificates
+        .iter()
+        .map(|der| CertificateDer::from(*der))
+        .collect();
+    let micros = u64::try_from(at.as_micros()).map_err(|_| StampError::Is("its time is before 1970"))?;
+    let at = UnixTime::since_unix_epoch(Duration::from_micros(micros));
+    // The usage of the signer was checked above, more strictly; certificates above it may leave it unsaid.
+    let usage = KeyUsage::required_if_present(TIME_STAMPING);
+    let found = entity.verify_for_usage(
+        webpki::ALL_VERIFICATION_ALGS,
+        &anchors,
+        &others,
+        at,
+        usage,
+        None,
+        None,
+    );
+    match found {
+        Ok(_) => Ok(()),
+        // The second and third: a root of the same name with another key, of the same kind or another.
+        Err(
+            webpki::Error::UnknownIssuer
+            | webpki::Error::InvalidSignatureForPublicKey
+            | webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_),
+        ) => Err(StampError::OtherRoot),
+        Err(error) => Err(StampError::Is(chain_words(&error))),
+    }
+}
+
+fn chain_words(error: &webpki::Error) -> &'static str {
+    match error {
+        webpki::Error::CertExpired { .. } => {
+            "a certificate of its chain had expired at the time that the token states"
+        }
+        webpki::Error::CertNotValidYet { .. } => {
+            "a certificate of its chain was not valid yet at the time that the token states"
+        }
+        _ => "the chain of its certificate does not hold",
+    }
+}
