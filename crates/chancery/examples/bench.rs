@@ -28,7 +28,7 @@ fn main() {
     );
 }
 
-const BENCHES: &[(&str, fn()); 9] = &[
+const BENCHES: &[(&str, fn()); 11] = &[
     ("ingest", || cargo_example("store", "bench_ingest", &["5"])),
     ("http", || cargo_example("server", "http_load", &[])),
     ("verify", || cargo_example("seal", "verify_speed", &["1000000"])),
@@ -40,6 +40,10 @@ const BENCHES: &[(&str, fn()); 9] = &[
     }),
     ("scrub", scrub),
     ("restore", restore),
+    ("upkeep", || cargo_example("server", "upkeep_cost", &[])),
+    ("erase", || {
+        cargo_example("server", "erase_speed", &["1000000", "100000"])
+    }),
 ];
 
 fn cargo_example(package: &str, example: &str, arguments: &[&str]) {

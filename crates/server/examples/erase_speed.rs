@@ -65,7 +65,8 @@ fn main() {
         .map(|text| text.parse().unwrap())
         .collect();
     let (messages, conversations) = (arguments[0], arguments[1]);
-    let folder = tempfile::tempdir_in(".").unwrap();
+    let folder = std::env::var_os("CHANCERY_BENCH_DIR").map_or_else(std::env::temp_dir, Into::into);
+    let folder = tempfile::tempdir_in::<std::path::PathBuf>(folder).unwrap();
     let data = folder.path().join("data");
     let cost = PassphraseCost {
         memory_kib: 64,

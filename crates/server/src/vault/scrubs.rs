@@ -28,7 +28,7 @@ const SCRUB_AGE_MAX_MICROS: i64 = 30 * 24 * 60 * 60 * 1_000_000;
 /// How often it is looked whether it is time.
 const LOOK_EVERY: Duration = Duration::from_secs(60 * 60);
 /// `serve` reads for one part of the time and leaves the disk to others for so many.
-const REST: u32 = 4;
+const REST: u32 = 15;
 /// A rest is cut into pieces of this length, so that stopping is not kept waiting.
 const REST_PIECE: Duration = Duration::from_millis(50);
 /// Findings that are listed in the act.
@@ -454,25 +454,35 @@ fn scrub_slowly(vault: &Vault, stop: &AtomicBool) {
     if !vault.inner.scrub_is_due() {
         return;
     }
-    let mut since = Instant::now();
-    let mut pace = |_| {
-        let rest = since.elapsed() * REST;
-        let begun = Instant::now();
-        while begun.elapsed() < rest {
-            if stop.load(Ordering::SeqCst) {
-                return Err(StoreError::Stopped);
-            }
-            std::thread::sleep(REST_PIECE.min(rest));
-        }
-        since = Instant::now();
-        Ok(())
-    };
-    match vault.inner.scrub(false, "chancery", &mut pace) {
+    match vault.scrub_slowly("chancery", stop) {
         Ok(scrubbed) if !scrubbed.holds => {
             tracing::error!("something does not hold; `chancery scrub` names it");
         }
         Ok(_) => {}
         Err(VaultError::Store(StoreError::Stopped)) => {}
         Err(error) => tracing::error!(error = %error, "not everything could be read"),
+    }
+}
+
+impl Vault {
+    /// As [`Vault::scrub`] without repair, leaving the disk and the processors to others most of the time.
+    ///
+    /// # Errors
+    /// As it; [`StoreError::Stopped`] when told to stop.
+    pub fn scrub_slowly(&self, actor: &str, stop: &AtomicBool) -> Result<Scrubbed, VaultError> {
+        let mut since = Instant::now();
+        let mut pace = |_| {
+            let rest = since.elapsed() * REST;
+            let begun = Instant::now();
+            while begun.elapsed() < rest {
+                if stop.load(Ordering::SeqCst) {
+                    return Err(StoreError::Stopped);
+                }
+                std::thread::sleep(REST_PIECE.min(rest));
+            }
+            since = Instant::now();
+            Ok(())
+        };
+        self.inner.scrub(false, actor, &mut pace)
     }
 }

@@ -176,7 +176,7 @@ fn whatever_anybody_still_has_opens_nothing_but_an_older_copy_of_the_key_store_d
     assert_eq!(vault.show(id(hers, 0), "test").unwrap()["state"], "erased");
 }
 
-fn wrap_of(vault: &Vault, capture: model::Position) -> (model::entry::Wrap, [u8; 32]) {
+pub fn wrap_of(vault: &Vault, capture: model::Position) -> (model::entry::Wrap, [u8; 32]) {
     let Kind::Chunk(chunk) = vault.ledger().entry(capture).unwrap().unwrap().header.kind else {
         panic!("not a capture")
     };

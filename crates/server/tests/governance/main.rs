@@ -1,6 +1,7 @@
 //! Holds and destruction on whole vaults.
 #![cfg(test)]
 
+mod beyond_reach;
 mod certificates;
 mod destruction;
 mod holds;
