@@ -13,7 +13,7 @@ use crate::operation::{Chosen, Export, Import, Interim, Operation};
 use crate::print::{self, Words};
 use crate::progress::Bar;
 use crate::{
-    anchor, connection, copies, demo, dmz, escrow, files, governing, init, owner, parse, perform, serve,
+    anchor, capture, connection, copies, demo, dmz, escrow, files, governing, init, owner, parse, perform, serve,
     tables, user, verify, witness,
 };
 
@@ -31,6 +31,7 @@ pub fn dispatch(args: Arguments) -> Result<u8, Failure> {
         Command::Identity(args) => dmz::identity(global, &args),
         Command::Doctor => checks(global, Operation::Doctor),
         Command::Status => simple(global, Operation::Status, tables::status),
+        Command::Capture(command) => capture::capture(global, command),
         Command::Connection(command) => match command {
             ConnectionCommand::Add(args) => connection::add(global, &args),
             ConnectionCommand::List => simple(global, Operation::ConnectionList, tables::connections),

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 mod account;
 mod anchor;
 mod args;
+mod capture;
 mod certificate;
 mod commands;
 mod connection;

@@ -88,6 +88,9 @@ pub enum Command {
     /// How things stand: connections, gaps, newest checkpoint.
     #[command(after_help = "Example: chancery status --json")]
     Status,
+    /// What is captured, and what is known to be missing.
+    #[command(subcommand)]
+    Capture(crate::capture::CaptureCommand),
     /// Configured accounts: add, list, test.
     #[command(subcommand)]
     Connection(ConnectionCommand),

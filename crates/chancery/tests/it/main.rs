@@ -6,6 +6,7 @@ mod anchors;
 mod authority;
 mod backups;
 mod canary;
+mod capture;
 mod cli;
 mod clock;
 mod confined;

@@ -26,6 +26,7 @@ use crate::confine::Confined;
 pub mod anchors;
 pub mod backups;
 pub mod captures;
+mod completeness;
 pub mod connections;
 mod door;
 pub mod drill;
@@ -38,6 +39,7 @@ pub mod fetches;
 mod folder;
 mod follow;
 pub mod forward;
+pub mod gaps;
 pub mod governance;
 pub mod host;
 pub mod import;
@@ -169,6 +171,8 @@ pub struct Progress {
     pub followed: Position,
     /// Entries up to here are normalized.
     pub normalized: Position,
+    /// What is missing was looked for so often.
+    pub looks: u64,
     /// Following stopped with an error: see [`Vault::trouble`]. A rebuild begins it anew.
     pub failed: bool,
     /// How often everything was deleted, to be made again.
@@ -235,6 +239,8 @@ pub(crate) struct Inner {
     pub forwards: Mutex<forward::Forwards>,
     /// Where to go on asking for announced messages.
     pub pulls: Mutex<pulls::Pulls>,
+    /// Deliveries turned away, until an entry says so.
+    refusals: Mutex<gaps::Refusals>,
     /// What must not come back.
     tombs: Mutex<Arc<governance::tombs::Table>>,
     /// What was deleted could not be brought out of the catalogue's files.
@@ -330,6 +336,7 @@ impl Vault {
             changes: AtomicU64::new(0),
             forwards: Mutex::default(),
             pulls: Mutex::default(),
+            refusals: Mutex::default(),
             governing: Mutex::new(governance::Governing::new(recovery.head)),
             tombs: Mutex::default(),
             sweep_failed: AtomicBool::new(false),
@@ -447,6 +454,21 @@ impl Vault {
         self.inner.wait_normalized(position)
     }
 
+    /// Waits until it was looked what is missing, once more from now on, with everything up to `position` understood.
+    ///
+    /// # Errors
+    /// [`VaultError::Store`] when following stopped.
+    pub fn wait_looked(&self, position: Position) -> Result<(), VaultError> {
+        // Twice: the look that may be under way when this is called began before.
+        for _ in 0..2 {
+            let begun = self.progress().looks;
+            self.inner.ledger.wake();
+            self.inner
+                .wait_until(|progress| progress.normalized >= position && progress.looks > begun)?;
+        }
+        Ok(())
+    }
+
     /// Deletes everything that followers made, and has it made again.
     ///
     /// # Errors
@@ -472,16 +494,21 @@ impl Vault {
 
 impl Inner {
     pub fn act(&self, code: ActCode, body: &serde_json::Value) -> Result<Position, VaultError> {
+        Ok(self.ledger.append(vec![self.act_draft(code, body)?])?)
+    }
+
+    /// An act, not written yet.
+    fn act_draft(&self, code: ActCode, body: &serde_json::Value) -> Result<Draft, VaultError> {
         let mut bytes = serde_json::to_vec(body).unwrap_or_default();
         let under = seal::act::Under {
             id: self.acts.0,
             secret: &self.acts.1,
         };
         let act = seal::act::seal_act(&self.file.zone, code, under, &mut bytes)?;
-        Ok(self.ledger.append(vec![Draft {
+        Ok(Draft {
             kind: Kind::Act(act),
             body: bytes,
-        }])?)
+        })
     }
 
     /// The secret of acts, to disclose one act's body.
@@ -527,8 +554,12 @@ impl Inner {
     }
 
     pub fn wait_normalized(&self, position: Position) -> Result<(), VaultError> {
+        self.wait_until(|progress| progress.normalized >= position)
+    }
+
+    fn wait_until(&self, reached: impl Fn(&Progress) -> bool) -> Result<(), VaultError> {
         let mut progress = locked(&self.progress);
-        while progress.normalized < position {
+        while !reached(&progress) {
             if progress.failed {
                 let trouble = self.trouble().map(|trouble| trouble.to_string());
                 return Err(VaultError::NotFollowed(trouble.unwrap_or_default()));

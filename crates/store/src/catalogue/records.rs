@@ -16,6 +16,7 @@ impl Catalogue {
         for sql in [
             "DELETE FROM record WHERE capture = $1",
             "DELETE FROM fetch WHERE capture = $1",
+            "DELETE FROM pointed WHERE capture = $1",
         ] {
             self.db.prepare_cached(sql)?.execute([number(capture.0)])?;
         }
@@ -57,6 +58,7 @@ impl Catalogue {
                 item,
                 row.sealed,
             ])?;
+        self.look_for_missing(row)?;
         Ok(repeats)
     }
 
