@@ -134,6 +134,16 @@ fn status(value: &Value) -> Words {
             ),
         ),
         (
+            "custodians",
+            match value.get("custodians_by_state").and_then(Value::as_object) {
+                Some(states) if !states.is_empty() => {
+                    let each = states.iter().map(|(state, count)| format!("{count} {state}"));
+                    each.collect::<Vec<_>>().join(", ")
+                }
+                _ => "nobody is enrolled".to_owned(),
+            },
+        ),
+        (
             "understood",
             format!("{} of {} entries", one("/normalized"), one("/head")),
         ),

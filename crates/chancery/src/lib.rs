@@ -17,6 +17,7 @@ mod certificate;
 mod commands;
 mod connection;
 mod copies;
+mod custodian;
 mod demo;
 mod dmz;
 mod drill;

@@ -91,6 +91,9 @@ pub enum Command {
     /// What is captured, and what is known to be missing.
     #[command(subcommand)]
     Capture(crate::capture::CaptureCommand),
+    /// Whose communication is kept: import, list, show, record, notice.
+    #[command(subcommand)]
+    Custodian(crate::custodian::CustodianCommand),
     /// Configured accounts: add, list, test.
     #[command(subcommand)]
     Connection(ConnectionCommand),

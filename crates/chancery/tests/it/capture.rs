@@ -41,6 +41,16 @@ fn gaps_are_listed_with_what_can_be_done_and_narrowed_by_connection_day_and_stat
     place
         .on(&["capture", "gaps", "--since", "yesterday"])
         .failed(64, "a day (2024-01-31)");
+    place.write(
+        "staff.csv",
+        "name,handles,connections,start\nAnn,+44 7700 900123,generic-import,2020-01-01\nBo,+44 7700 900124,,2020-01-01\n",
+    );
+    place.on(&["custodian", "import", "staff.csv"]).done();
+    let status = place.on(&["capture", "status", "--json"]).json();
+    assert_eq!(
+        status["custodians_by_state"],
+        json!({ "captured": 1, "discovered": 1 })
+    );
     // Two hours later it did not.
     place.set_environment(vec![("CHANCERY_CLOCK".to_owned(), "+7200".to_owned())]);
     let gaps = place.on(&["capture", "gaps", "--open", "--json"]).json();
@@ -48,6 +58,9 @@ fn gaps_are_listed_with_what_can_be_done_and_narrowed_by_connection_day_and_stat
     assert_eq!(gaps["open"], 1, "{gaps}");
     assert_eq!(gap["cause"], "sequence-hole");
     assert_eq!(gap["count"], 2);
+    // Whom it concerns: who is captured by that connection, by id and not by name.
+    let people = place.on(&["custodian", "list", "--json"]).json();
+    assert_eq!(gap["custodians"], json!([people["custodians"][0]["id"]]));
     assert_eq!(gap["missing_by"], json!({ "numbers": [[3, 4]] }));
     assert_eq!(gap["from"], "2026-01-01T00:00:02Z");
     assert_eq!(gap["to"], "2026-01-01T00:00:05Z");

@@ -13,6 +13,7 @@ mod confined;
 mod connections;
 mod copies_crash;
 mod crash;
+mod custodians;
 mod deploy;
 mod disk;
 mod dmz;

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::{Inner, Vault, VaultError, locked};
 
 /// What every number of completeness is a part of: nobody can count what no connection could see.
-const DENOMINATOR: &str = "Counted are the configured connections. Accounts, phones and apps that no connection was set up \
-    for are in none of these numbers.";
+const DENOMINATOR: &str = "Counted are the configured connections and the enrolled custodians. Accounts, phones, apps and \
+    people that were never set up or enrolled are in none of these numbers.";
 
 impl Vault {
     /// What is captured, by connection, with what it is a part of.
@@ -22,6 +22,10 @@ impl Vault {
 
 impl Inner {
     fn capture_status(&self) -> Result<Value, VaultError> {
+        let mut custodians: BTreeMap<&str, u64> = BTreeMap::new();
+        for person in self.roster()?.people() {
+            *custodians.entry(self.state_of(person)?).or_default() += 1;
+        }
         let progress = *locked(&self.progress);
         let reader = locked(&self.reader);
         let (gaps_known, gaps_open) = reader.count_gaps()?;
@@ -49,7 +53,7 @@ impl Inner {
         Ok(json!({
             "at": (self.clock)(), "head": self.ledger.head(), "normalized": progress.normalized,
             "configured_connections": configured.len(), "captured_connections": captured.count(),
-            "connections": connections,
+            "connections": connections, "custodians_by_state": custodians,
             "gaps_known": gaps_known, "gaps_open": gaps_open,
             "gaps_open_of_the_whole_ledger": by_gap.get(&None).copied().unwrap_or(0),
             "denominator": DENOMINATOR,

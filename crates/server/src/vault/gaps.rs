@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use govern::custodian::Custodian;
 use model::entry::{ActCode, Gap, GapCause, Kind};
 use model::{ConnectionId, Position, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -369,6 +370,7 @@ impl Inner {
         {
             return Err(VaultError::NotFound(format!("connection {id}")));
         }
+        let roster = self.roster()?;
         let reader = locked(&self.reader);
         let (known, open) = reader.count_gaps()?;
         let (mut found, mut after) = (Vec::new(), None);
@@ -385,7 +387,18 @@ impl Inner {
                         found.push(json!(null));
                         break 'all;
                     }
-                    found.push(shown(gap));
+                    let mut shown = shown(gap);
+                    let theirs = |person: &&Custodian| {
+                        let own = |id: &String| Some(id) == gap.connection.as_ref();
+                        person.enrolled.connections.iter().any(own)
+                            && person.enrolled.start <= gap.to
+                            && !person.has_left(gap.from)
+                    };
+                    let whose: Vec<&String> = roster.people().iter().filter(theirs).map(|p| &p.id).collect();
+                    if let Value::Object(fields) = &mut shown {
+                        fields.insert("custodians".to_owned(), json!(whose));
+                    }
+                    found.push(shown);
                 }
             }
         }

@@ -28,6 +28,7 @@ pub mod backups;
 pub mod captures;
 mod completeness;
 pub mod connections;
+pub mod custodians;
 mod door;
 pub mod drill;
 mod epochs;
@@ -241,6 +242,8 @@ pub(crate) struct Inner {
     pub pulls: Mutex<pulls::Pulls>,
     /// Deliveries turned away, until an entry says so.
     refusals: Mutex<gaps::Refusals>,
+    /// Held while the roster is read and an entry about it written.
+    enrolling: Mutex<()>,
     /// What must not come back.
     tombs: Mutex<Arc<governance::tombs::Table>>,
     /// What was deleted could not be brought out of the catalogue's files.
@@ -337,6 +340,7 @@ impl Vault {
             forwards: Mutex::default(),
             pulls: Mutex::default(),
             refusals: Mutex::default(),
+            enrolling: Mutex::default(),
             governing: Mutex::new(governance::Governing::new(recovery.head)),
             tombs: Mutex::default(),
             sweep_failed: AtomicBool::new(false),
