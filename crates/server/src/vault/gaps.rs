@@ -331,6 +331,33 @@ pub fn note(
 }
 
 impl Inner {
+    pub fn note_gap(&self, cause: GapCause, count: u64) -> Result<(), VaultError> {
+        let now = (self.clock)();
+        self.append_gap(cause, None, (now, now), count)
+    }
+
+    /// Writes down a stretch in which capture is known or suspected to be incomplete.
+    pub fn append_gap(
+        &self,
+        cause: GapCause,
+        connection: Option<ConnectionId>,
+        (from, to): (Timestamp, Timestamp),
+        count: u64,
+    ) -> Result<(), VaultError> {
+        let gap = Gap {
+            connection,
+            from,
+            to,
+            cause,
+            count,
+        };
+        self.ledger.append(vec![Draft {
+            kind: Kind::Gap(gap),
+            body: Vec::new(),
+        }])?;
+        Ok(())
+    }
+
     /// A gap and the act that names what is missing, to stand side by side.
     fn gap_with(&self, gap: Gap, detail: &Detailed) -> Result<Vec<Draft>, VaultError> {
         let gap = Draft {
@@ -461,6 +488,21 @@ pub fn remedy(cause: &str) -> &'static str {
 }
 
 impl Vault {
+    /// Waits until it was looked what is missing, once more from now on, with everything up to `position` understood.
+    ///
+    /// # Errors
+    /// [`VaultError::Store`] when following stopped.
+    pub fn wait_looked(&self, position: Position) -> Result<(), VaultError> {
+        // Twice: the look that may be under way when this is called began before.
+        for _ in 0..2 {
+            let begun = self.progress().looks;
+            self.inner.ledger.wake();
+            self.inner
+                .wait_until(|progress| progress.normalized >= position && progress.looks > begun)?;
+        }
+        Ok(())
+    }
+
     /// The gaps that are known, oldest first, with what can still be done.
     ///
     /// # Errors

@@ -7,8 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use model::entry::{ActCode, Gap, GapCause, Kind};
-use model::{ConnectionId, KeyId, Position, Timestamp, ZoneId};
+use model::entry::{ActCode, GapCause, Kind};
+use model::{KeyId, Position, Timestamp, ZoneId};
 use seal::envelope::EpochPublic;
 use seal::keyring::{SecretKind, Unlock};
 use seal::note::NoteKey;
@@ -458,21 +458,6 @@ impl Vault {
         self.inner.wait_normalized(position)
     }
 
-    /// Waits until it was looked what is missing, once more from now on, with everything up to `position` understood.
-    ///
-    /// # Errors
-    /// [`VaultError::Store`] when following stopped.
-    pub fn wait_looked(&self, position: Position) -> Result<(), VaultError> {
-        // Twice: the look that may be under way when this is called began before.
-        for _ in 0..2 {
-            let begun = self.progress().looks;
-            self.inner.ledger.wake();
-            self.inner
-                .wait_until(|progress| progress.normalized >= position && progress.looks > begun)?;
-        }
-        Ok(())
-    }
-
     /// Deletes everything that followers made, and has it made again.
     ///
     /// # Errors
@@ -528,33 +513,6 @@ impl Inner {
         let mut out = Vec::new();
         seal::act::open_act(&self.file.zone, act, &self.acts.1, &entry.body, &mut out).ok()?;
         serde_json::from_slice(&out).ok()
-    }
-
-    fn note_gap(&self, cause: GapCause, count: u64) -> Result<(), VaultError> {
-        let now = (self.clock)();
-        self.append_gap(cause, None, (now, now), count)
-    }
-
-    /// Writes down a stretch in which capture is known or suspected to be incomplete.
-    fn append_gap(
-        &self,
-        cause: GapCause,
-        connection: Option<ConnectionId>,
-        (from, to): (Timestamp, Timestamp),
-        count: u64,
-    ) -> Result<(), VaultError> {
-        let gap = Gap {
-            connection,
-            from,
-            to,
-            cause,
-            count,
-        };
-        self.ledger.append(vec![Draft {
-            kind: Kind::Gap(gap),
-            body: Vec::new(),
-        }])?;
-        Ok(())
     }
 
     pub fn wait_normalized(&self, position: Position) -> Result<(), VaultError> {
