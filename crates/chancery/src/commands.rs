@@ -13,8 +13,8 @@ use crate::operation::{Chosen, Export, Import, Interim, Operation};
 use crate::print::{self, Words};
 use crate::progress::Bar;
 use crate::{
-    anchor, connection, copies, demo, dmz, escrow, files, governing, init, owner, parse, perform, serve,
-    tables, user, verify, witness,
+    anchor, capture, connection, copies, custodian, demo, dmz, escrow, files, governing, init, owner, parse,
+    perform, serve, tables, user, verify, witness,
 };
 
 /// Does what was typed; answers the exit code.
@@ -31,6 +31,8 @@ pub fn dispatch(args: Arguments) -> Result<u8, Failure> {
         Command::Identity(args) => dmz::identity(global, &args),
         Command::Doctor => checks(global, Operation::Doctor),
         Command::Status => simple(global, Operation::Status, tables::status),
+        Command::Capture(command) => capture::capture(global, command),
+        Command::Custodian(command) => custodian::custodian(global, command),
         Command::Connection(command) => match command {
             ConnectionCommand::Add(args) => connection::add(global, &args),
             ConnectionCommand::List => simple(global, Operation::ConnectionList, tables::connections),

@@ -198,7 +198,11 @@ fn signing(name: &str, file: Option<&Path>) -> Result<Signing, Failure> {
 }
 
 /// The instant at which a day begins, or a time itself; `end`: at which the day is over.
-fn instant(text: &str, end: bool) -> Result<Timestamp, Failure> {
+/// A day, or a time; with `end` the day's end.
+///
+/// # Errors
+/// Neither.
+pub fn instant(text: &str, end: bool) -> Result<Timestamp, Failure> {
     const DAY_MICROS: i64 = 86_400_000_000;
     if let Ok(at) = Timestamp::parse(text) {
         return Ok(at);

@@ -137,6 +137,10 @@ pub enum Operation {
     UserList,
     /// Holds and destruction.
     Governing(crate::governing::Governing),
+    /// Custodians.
+    Custodian(crate::custodian::Asked),
+    /// What is captured and what is missing.
+    Capture(crate::capture::Asked),
     /// Everything that may need attention.
     Doctor,
     /// How things stand.

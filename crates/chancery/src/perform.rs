@@ -96,6 +96,8 @@ pub fn perform(
         Operation::UserAdd { name, role, digest } => Ok(json!(vault.add_user(&name, role, &digest, actor)?)),
         Operation::UserList => Ok(json!({ "users": vault.users() })),
         Operation::Governing(governing) => crate::governing::perform(vault, governing, actor),
+        Operation::Custodian(asked) => crate::custodian::perform(vault, asked, actor),
+        Operation::Capture(asked) => crate::capture::perform(vault, asked),
         Operation::Doctor => {
             // That following stopped is among what it says.
             drop(settle(vault));

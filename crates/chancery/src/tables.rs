@@ -24,7 +24,8 @@ pub fn rows<'a>(value: &'a Value, name: &str) -> &'a [Value] {
         .map_or(&[], Vec::as_slice)
 }
 
-fn table(value: &Value, name: &str, columns: &[(&str, &str)], none: &str) -> Words {
+/// Items of a list, a line each under a line of titles; `none` when there are none.
+pub fn table(value: &Value, name: &str, columns: &[(&str, &str)], none: &str) -> Words {
     let mut words = Words::new();
     let items = rows(value, name);
     if items.is_empty() {
@@ -225,7 +226,10 @@ pub fn status(value: &Value) -> Words {
         ),
         ("last went outside", one("/outside_anchor_at")),
         ("files to fetch", one("/pending_fetches")),
-        ("gaps known", rows(value, "gaps").len().to_string()),
+        (
+            "gaps",
+            format!("{} open of {} known", one("/gaps_open"), one("/gaps_known")),
+        ),
         ("holds", one("/holds")),
         ("requests waiting", one("/requests_waiting")),
         (
@@ -268,16 +272,28 @@ pub fn status(value: &Value) -> Words {
     }
     if !rows(value, "gaps").is_empty() {
         words.line("");
-        let columns = [
-            ("gap in", "/connection"),
-            ("from", "/from"),
-            ("to", "/to"),
-            ("cause", "/cause"),
-            ("count", "/count"),
-        ];
-        words.append(table(value, "gaps", &columns, ""));
+        words.append(gaps(value));
     }
     words
+}
+
+/// Gaps, one a line.
+pub fn gaps(value: &Value) -> Words {
+    let columns = [
+        ("gap", "/id"),
+        ("in", "/connection"),
+        ("from", "/from"),
+        ("to", "/to"),
+        ("cause", "/cause"),
+        ("count", "/count"),
+        ("state", "/state"),
+    ];
+    table(
+        value,
+        "gaps",
+        &columns,
+        "no gap is known; that is no proof that everything was captured",
+    )
 }
 
 fn sender(record: &Value) -> String {
@@ -347,7 +363,7 @@ pub fn coverage(value: &Value, found: u64) -> Words {
         count => format!("{count} found"),
     };
     words.line(&format!(
-        "{found}{more}; searched {} of {} entries; captures that no key opens: {}; erased: {}; gaps known: {}",
+        "{found}{more}; searched {} of {} entries; captures that no key opens: {}; erased: {}; open gaps: {}",
         one("/normalized"),
         one("/head"),
         one("/unreadable"),

@@ -225,6 +225,11 @@ pub enum ActCode {
     Drilled = 27,
     SettingChanged = 28,
     UserChanged = 29,
+    GapDetailed = 40,
+    GapClosed = 41,
+    CustodiansImported = 42,
+    CustodianChanged = 43,
+    CompletenessStated = 44,
 }
 
 impl ActCode {
@@ -259,6 +264,11 @@ impl ActCode {
         ActCode::Drilled,
         ActCode::SettingChanged,
         ActCode::UserChanged,
+        ActCode::GapDetailed,
+        ActCode::GapClosed,
+        ActCode::CustodiansImported,
+        ActCode::CustodianChanged,
+        ActCode::CompletenessStated,
     ];
 }
 
@@ -295,6 +305,16 @@ pub enum GapCause {
     ConnectionEnded = 6,
     /// Put back from a copy that was older than what was lost; `count` entries are known to be missing, 0 if unknown.
     Restored = 7,
+    /// A sequence that the source counts has a hole; `count` numbers are missing.
+    SequenceHole = 10,
+    /// `count` messages are not here at which a status, reply, edit, reaction or revocation points.
+    PointedAt = 11,
+    /// `count` messages came encrypted and could not be decrypted.
+    Undecrypted = 12,
+    /// `count` deliveries were turned away because they could not be kept.
+    Refused = 13,
+    /// Nothing came for much longer than is usual for the connection.
+    Silent = 14,
 }
 
 impl GapCause {
@@ -307,6 +327,11 @@ impl GapCause {
         GapCause::PossiblyCut,
         GapCause::ConnectionEnded,
         GapCause::Restored,
+        GapCause::SequenceHole,
+        GapCause::PointedAt,
+        GapCause::Undecrypted,
+        GapCause::Refused,
+        GapCause::Silent,
     ];
 
     /// Name for people and reports.
@@ -319,6 +344,11 @@ impl GapCause {
             GapCause::PossiblyCut => "possibly-cut",
             GapCause::ConnectionEnded => "connection-ended",
             GapCause::Restored => "restored",
+            GapCause::SequenceHole => "sequence-hole",
+            GapCause::PointedAt => "pointed-at",
+            GapCause::Undecrypted => "undecrypted",
+            GapCause::Refused => "refused",
+            GapCause::Silent => "silent",
         }
     }
 }

@@ -77,8 +77,10 @@ pub struct Status {
     pub started_at: Timestamp,
     /// The configured accounts.
     pub connections: Vec<ConnectionStatus>,
-    /// Stretches in which capture is known or suspected to be incomplete, newest first.
+    /// Stretches in which capture is known or suspected to be incomplete: open ones first, newest first.
     pub gaps: Vec<GapStatus>,
+    /// How many are open, shown or not.
+    pub gaps_open: u64,
     /// The newest signed checkpoint; none before the first entry.
     pub checkpoint: Option<CheckpointStatus>,
     /// When a checkpoint last went outside.
@@ -157,6 +159,9 @@ pub struct GapStatus {
     pub cause: String,
     /// How many; 0 where it is not known.
     pub count: u64,
+    /// Why it is closed; none while it is open.
+    #[serde(default)]
+    pub closed: Option<String>,
 }
 
 /// The newest signed checkpoint.

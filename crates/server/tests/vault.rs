@@ -427,10 +427,11 @@ fn an_export_that_begins_in_mid_chat_and_a_stopped_program_are_gaps() {
     let status = vault.status().unwrap();
     let gaps: Vec<_> = status["gaps"].as_array().unwrap().iter().collect();
     let causes: Vec<_> = gaps.iter().map(|gap| gap["cause"].as_str().unwrap()).collect();
-    assert_eq!(causes, ["possibly-cut", "not-running"]);
-    assert_eq!(gaps[1]["connection"], "ward-3");
-    assert_eq!(gaps[1]["from"], Timestamp::from_seconds(NOW).to_string());
-    assert_eq!(gaps[1]["to"], Timestamp::from_seconds(NOW + 3600).to_string());
+    // The newest first.
+    assert_eq!(causes, ["not-running", "possibly-cut"]);
+    assert_eq!(gaps[0]["connection"], "ward-3");
+    assert_eq!(gaps[0]["from"], Timestamp::from_seconds(NOW).to_string());
+    assert_eq!(gaps[0]["to"], Timestamp::from_seconds(NOW + 3600).to_string());
 }
 
 #[test]

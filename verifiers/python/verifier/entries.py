@@ -8,7 +8,7 @@ from .outcome import DoesNotHold, require
 from .wire import FORMAT, SUITE, Cursor, is_id, name
 
 CAPTURE, PART, WRAP, ACT, GAP, DESTRUCTION, OUTSIDE = range(1, 8)
-ACT_CODES = range(1, 30)
+ACT_CODES = frozenset(range(1, 30)) | frozenset(range(40, 45))
 DESTRUCTION_REASONS = (1, 2)
 OUTSIDE_STATES = range(1, 5)
 CAUSES = {
@@ -19,6 +19,11 @@ CAUSES = {
     5: "possibly-cut",
     6: "connection-ended",
     7: "restored",
+    10: "sequence-hole",
+    11: "pointed-at",
+    12: "undecrypted",
+    13: "refused",
+    14: "silent",
 }
 KEYS_MAX = 4096
 UNCOMPRESSED = 4

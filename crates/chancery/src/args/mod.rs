@@ -88,6 +88,12 @@ pub enum Command {
     /// How things stand: connections, gaps, newest checkpoint.
     #[command(after_help = "Example: chancery status --json")]
     Status,
+    /// What is captured, and what is known to be missing.
+    #[command(subcommand)]
+    Capture(crate::capture::CaptureCommand),
+    /// Whose communication is kept: import, list, show, record, notice.
+    #[command(subcommand)]
+    Custodian(crate::custodian::CustodianCommand),
     /// Configured accounts: add, list, test.
     #[command(subcommand)]
     Connection(ConnectionCommand),

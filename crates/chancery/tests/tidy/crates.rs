@@ -74,6 +74,11 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
         &["server"],
         "a process confines itself in one place",
     ),
+    (
+        "csv",
+        &["server"],
+        "lists that people hand in are read in one place",
+    ),
     ("nix", &["chancery"], "users by name are configuration"),
     ("rand", &[], "randomness comes from the cryptographic provider"),
     (

@@ -130,7 +130,7 @@ fn found(w: &Words, whole: &WholeStatus) -> Vec<(&'static str, Option<&'static s
     if status.anchors.iter().any(|anchor| anchor.failing.is_some()) {
         found.push((w.anchor_fails, DOCTOR));
     }
-    if !status.gaps.is_empty() {
+    if status.gaps_open > 0 {
         found.push((w.gaps_known, None));
     }
     let asks = |state| matches!(state, ConnectionState::Stopped | ConnectionState::Silent);
@@ -187,11 +187,7 @@ fn summary(html: &mut String, w: &Words, status: &Status) -> fmt::Result {
             false,
         ),
         (w.outside_anchor, aged(anchor_age), anchor_is_old),
-        (
-            w.gaps,
-            Count(status.gaps.len() as u64).to_string(),
-            !status.gaps.is_empty(),
-        ),
+        (w.gaps, Count(status.gaps_open).to_string(), status.gaps_open > 0),
     ];
     html.write_str("<dl class=\"tiles\">\n")?;
     for (name, value, alarm) in tiles {
@@ -382,6 +378,8 @@ fn gaps(html: &mut String, w: &Words, gaps: &[GapStatus]) -> fmt::Result {
         (w.to, ""),
         (w.cause, ""),
         (w.count, "number"),
+        (w.gap_state, ""),
+        (w.remedy, ""),
     ];
     table_head(html, "gaps", w.gaps, w.gaps_about, &columns)?;
     for gap in gaps.iter().take(GAPS_SHOWN) {
@@ -390,6 +388,13 @@ fn gaps(html: &mut String, w: &Words, gaps: &[GapStatus]) -> fmt::Result {
             Time(gap.to).to_string(),
             Plain(w.cause(&gap.cause)).to_string(),
             Count(gap.count).to_string(),
+            Plain(w.gap_state_of(gap.closed.as_deref())).to_string(),
+            Plain(if gap.closed.is_some() {
+                ""
+            } else {
+                w.remedy_of(&gap.cause)
+            })
+            .to_string(),
         ];
         let connection = gap.connection.as_ref().map_or(w.all, |id| id.as_str());
         row(html, &columns, connection, &cells)?;

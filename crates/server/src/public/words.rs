@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use super::language::Language;
 use crate::host::ConnectionState;
+use crate::vault::gaps::remedy;
 
 /// What the page says.
 pub(super) struct Words {
@@ -69,6 +70,9 @@ pub(super) struct Words {
     pub(super) to: &'static str,
     pub(super) cause: &'static str,
     pub(super) count: &'static str,
+    pub(super) gap_state: &'static str,
+    pub(super) remedy: &'static str,
+    gap_states: [(&'static str, &'static str); 3],
     pub(super) all: &'static str,
     pub(super) yes: &'static str,
     pub(super) no: &'static str,
@@ -76,7 +80,9 @@ pub(super) struct Words {
     ago: &'static str,
     units: [&'static str; 4],
     states: [&'static str; 4],
-    causes: [(&'static str, &'static str); 7],
+    causes: [(&'static str, &'static str); 12],
+    /// What can still be done, by cause; in English that of the commands.
+    remedies: &'static [(&'static str, &'static str)],
 }
 
 impl Words {
@@ -122,6 +128,22 @@ impl Words {
     pub(super) fn cause<'a>(&self, name: &'a str) -> &'a str {
         let known = self.causes.iter().find(|(known, _)| *known == name);
         known.map_or(name, |(_, words)| words)
+    }
+
+    /// Whether a gap is open, or why it is closed.
+    pub(super) fn gap_state_of<'a>(&self, closed: Option<&'a str>) -> &'a str
+    where
+        'static: 'a,
+    {
+        let name = closed.unwrap_or("open");
+        let known = self.gap_states.iter().find(|(known, _)| *known == name);
+        known.map_or(name, |(_, words)| *words)
+    }
+
+    /// What can still be done about a gap.
+    pub(super) fn remedy_of(&self, cause: &str) -> &'static str {
+        let known = self.remedies.iter().find(|(known, _)| *known == cause);
+        known.map_or_else(|| remedy(cause), |(_, words)| words)
     }
 }
 
@@ -191,12 +213,19 @@ const ENGLISH: Words = Words {
                         started; nothing of them is kept. Problems: what was kept and not fully understood.",
     no_connections: "No connection is configured, so no webhook is taken. Run",
     gaps: "Gaps",
-    gaps_about: "Stretches in which capture is known or suspected to be incomplete, newest first.",
+    gaps_about: "Stretches in which capture is known or suspected to be incomplete, open ones first, newest first.",
     no_gaps: "No gap is known. That is no proof that everything was captured.",
     from: "From",
     to: "To",
     cause: "Cause",
     count: "Count",
+    gap_state: "State",
+    remedy: "What can still be done",
+    gap_states: [
+        ("open", "open"),
+        ("arrived", "closed: all of it came"),
+        ("resumed", "closed: it speaks again"),
+    ],
     all: "all",
     yes: "yes",
     no: "no",
@@ -215,7 +244,22 @@ const ENGLISH: Words = Words {
         ("possibly-cut", "an export begins in mid-chat"),
         ("connection-ended", "the connection was ended"),
         ("restored", "put back from an older copy"),
+        (
+            "sequence-hole",
+            "numbers are missing in a sequence that the source counts",
+        ),
+        (
+            "pointed-at",
+            "a status, reply, edit, reaction or revocation points at messages that are not here",
+        ),
+        (
+            "undecrypted",
+            "messages came encrypted and could not be decrypted",
+        ),
+        ("refused", "deliveries could not be kept and were turned away"),
+        ("silent", "nothing came for much longer than usual"),
     ],
+    remedies: &[],
 };
 
 const CHINESE: Words = Words {
@@ -278,12 +322,19 @@ const CHINESE: Words = Words {
                         问题：已保留但未能完全解析的内容。",
     no_connections: "尚未配置接入，因此不接收 webhook。请运行",
     gaps: "缺口",
-    gaps_about: "已知或怀疑捕获不完整的时段，最新的在前。",
+    gaps_about: "已知或怀疑捕获不完整的时段，未关闭的在前，最新的在前。",
     no_gaps: "没有已知的缺口。这并不证明一切都已捕获。",
     from: "起",
     to: "止",
     cause: "原因",
     count: "数量",
+    gap_state: "状态",
+    remedy: "仍可采取的措施",
+    gap_states: [
+        ("open", "未关闭"),
+        ("arrived", "已关闭：缺失内容已全部到达"),
+        ("resumed", "已关闭：接入已恢复"),
+    ],
     all: "全部",
     yes: "有",
     no: "无",
@@ -299,5 +350,45 @@ const CHINESE: Words = Words {
         ("possibly-cut", "导出从聊天中间开始"),
         ("connection-ended", "接入已终止"),
         ("restored", "已从较旧的副本恢复"),
+        ("sequence-hole", "来源自行编号的序列中缺少若干号码"),
+        (
+            "pointed-at",
+            "状态、回复、编辑、表情回应或撤回所指的消息不在记录中",
+        ),
+        ("undecrypted", "消息以密文到达，无法解密"),
+        ("refused", "有投递因无法保存而被拒收"),
+        ("silent", "静默时间远超平常"),
+    ],
+    remedies: &[
+        ("torn-group", "未曾确认收到，平台会重发；被截下的字节已另行保存"),
+        (
+            "not-running",
+            "平台会重发未被接收的内容：WhatsApp 最长 7 天，企业微信回调仅数秒；请索取该时段的历史记录或导出文件",
+        ),
+        ("media-lost", "请向发送人索取该文件并导入"),
+        ("key-missing", "恢复较新的密钥库副本，然后运行 chancery rebuild"),
+        ("possibly-cut", "索取更早的导出文件并导入"),
+        ("connection-ended", "重新配置接入，并索取中断期间的导出文件"),
+        (
+            "restored",
+            "与其后交出的检查点核对；平台和手机上可能仍有缺失的内容",
+        ),
+        (
+            "sequence-hole",
+            "从缺口之前重新拉取，或导入缺失的消息；到齐后自动关闭",
+        ),
+        (
+            "pointed-at",
+            "同时捕获以该号码发送消息的程序，或导入历史记录或导出文件；消息到齐后自动关闭",
+        ),
+        ("undecrypted", "将对应版本的私钥加入接入；解密后自动关闭"),
+        (
+            "refused",
+            "平台会重发；运行 chancery doctor 查看磁盘或程序是否停顿",
+        ),
+        (
+            "silent",
+            "运行 chancery connection test 并向该账号发送一条消息；收到内容后自动关闭",
+        ),
     ],
 };

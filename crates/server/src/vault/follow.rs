@@ -12,7 +12,7 @@ use store::StoreError;
 use store::catalogue::{CaptureRow, CaptureState, Catalogue, GapRow};
 use store::failpoint;
 
-use super::{Inner, Progress, Trouble, VaultError, governance, locked, normalize};
+use super::{Inner, Progress, Trouble, VaultError, gaps, governance, locked, normalize};
 
 /// Captures normalized before new entries are looked at again.
 const CAPTURES_AT_ONCE: u32 = 512;
@@ -151,6 +151,7 @@ fn delete_if_asked(inner: &Inner) -> Result<(), VaultError> {
     inner.set_progress(|progress| {
         *progress = Progress {
             rebuilds,
+            looks: progress.looks,
             ..Progress::default()
         };
     });
@@ -185,6 +186,8 @@ fn step(inner: &Arc<Inner>) -> Result<bool, VaultError> {
         if !busy {
             let unfinished = locked(&inner.catalogue).unfinished_epochs()?;
             inner.end_epochs(&unfinished)?;
+            busy |= gaps::look(inner)?;
+            inner.set_progress(|progress| progress.looks += 1);
         }
     }
     Ok(busy)
@@ -261,6 +264,9 @@ fn note(
     match &header.kind {
         Kind::Chunk(chunk) => {
             let row = capture_row(&header, &chunk.origin, &chunk.sealing, raw.body.len());
+            if chunk.sealing.chunk == 0 {
+                catalogue.note_rhythm(&row.connection, row.received_at)?;
+            }
             catalogue.note_chunk(&row, chunk.sealing.chunk, chunk.sealing.last, at)
         }
         Kind::Outside(outside) => {
@@ -279,8 +285,11 @@ fn note(
             to: gap.to,
             cause: gap.cause.name().to_owned(),
             count: gap.count,
+            detail: None,
+            left: None,
+            closed: None,
         }),
-        Kind::Act(act) => note_act(inner, catalogue, at, act, raw.body),
+        Kind::Act(act) => note_act(inner, catalogue, &header, act, raw.body),
         // An epoch's key concerns no wrap and no part.
         Kind::Destruction(gone) if gone.reason == governance::BY_PEOPLE => {
             catalogue.note_destruction(&gone.keys, at)
@@ -320,10 +329,11 @@ fn capture_row(header: &Header, origin: &Origin, sealing: &Sealing, body_bytes: 
 fn note_act(
     inner: &Inner,
     catalogue: &mut Catalogue,
-    at: Position,
+    header: &Header,
     act: &Act,
     body: &[u8],
 ) -> Result<(), StoreError> {
+    let at = header.position;
     catalogue.note_act(at, act.code as u16)?;
     if act.code == ActCode::ImportBegun {
         let mut plain = Vec::new();
@@ -331,6 +341,11 @@ fn note_act(
         if let Ok(begun) = serde_json::from_slice::<super::import::Begun>(&plain) {
             catalogue.note_import(&begun.digest.0, &begun.capture.0)?;
         }
+    }
+    if matches!(act.code, ActCode::GapDetailed | ActCode::GapClosed) {
+        let mut plain = Vec::new();
+        seal::act::open_act(&inner.file.zone, act, inner.acts_secret(), body, &mut plain)?;
+        gaps::note(catalogue, act.code, at, header.recorded_at, &plain)?;
     }
     Ok(())
 }

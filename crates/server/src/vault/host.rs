@@ -18,7 +18,7 @@ use crate::host::{
 const SILENT_AFTER_SECONDS: i64 = 24 * 60 * 60;
 
 /// Gaps on the status page.
-const GAPS_SHOWN: usize = 50;
+const GAPS_SHOWN: u32 = 50;
 
 /// Names of secrets that only fetches need: the intake never gets them.
 const FETCH_SECRETS: [&str; 2] = ["access-token", "api-secret"];
@@ -50,7 +50,8 @@ impl VaultHost {
         let reader = locked(&inner.reader);
         let by_connection = reader.by_connection()?;
         let problems = reader.problems_by_connection()?;
-        let gaps = reader.gaps()?;
+        let gaps = reader.newest_gaps(GAPS_SHOWN)?;
+        let (_, gaps_open) = reader.count_gaps()?;
         let pending_fetches = reader.fetches_pending()?;
         drop(reader);
         let refused = locked(&self.refused);
@@ -77,7 +78,8 @@ impl VaultHost {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: self.started_at,
             connections: inner.connections().iter().map(connection).collect(),
-            gaps: gaps.iter().rev().take(GAPS_SHOWN).map(gap).collect(),
+            gaps: gaps.iter().map(gap).collect(),
+            gaps_open,
             checkpoint: inner.ledger.signed().map(|signed| CheckpointStatus {
                 size: signed.size,
                 covers: signed.covers,
@@ -106,6 +108,7 @@ impl VaultHost {
             started_at: self.started_at,
             connections: Vec::new(),
             gaps: Vec::new(),
+            gaps_open: 0,
             checkpoint: None,
             outside_anchor: None,
             anchors: Vec::new(),
@@ -144,6 +147,7 @@ fn gap(row: &GapRow) -> GapStatus {
         to: row.to,
         cause: row.cause.clone(),
         count: row.count,
+        closed: row.closed.as_ref().map(|closed| closed.reason.clone()),
     }
 }
 
@@ -184,6 +188,7 @@ impl Host for VaultHost {
     }
 
     fn refused(&self, connection: &str, reason: &str, count: u64) {
+        self.vault.inner.turned_away(connection, reason, count);
         let mut refused = locked(&self.refused);
         *refused
             .entry(connection.to_owned())

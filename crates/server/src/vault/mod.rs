@@ -7,8 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use model::entry::{ActCode, Gap, GapCause, Kind};
-use model::{ConnectionId, KeyId, Position, Timestamp, ZoneId};
+use model::entry::{ActCode, GapCause, Kind};
+use model::{KeyId, Position, Timestamp, ZoneId};
 use seal::envelope::EpochPublic;
 use seal::keyring::{SecretKind, Unlock};
 use seal::note::NoteKey;
@@ -26,7 +26,9 @@ use crate::confine::Confined;
 pub mod anchors;
 pub mod backups;
 pub mod captures;
+mod completeness;
 pub mod connections;
+pub mod custodians;
 mod door;
 pub mod drill;
 mod epochs;
@@ -38,6 +40,7 @@ pub mod fetches;
 mod folder;
 mod follow;
 pub mod forward;
+pub mod gaps;
 pub mod governance;
 pub mod host;
 pub mod import;
@@ -169,6 +172,8 @@ pub struct Progress {
     pub followed: Position,
     /// Entries up to here are normalized.
     pub normalized: Position,
+    /// What is missing was looked for so often.
+    pub looks: u64,
     /// Following stopped with an error: see [`Vault::trouble`]. A rebuild begins it anew.
     pub failed: bool,
     /// How often everything was deleted, to be made again.
@@ -235,6 +240,10 @@ pub(crate) struct Inner {
     pub forwards: Mutex<forward::Forwards>,
     /// Where to go on asking for announced messages.
     pub pulls: Mutex<pulls::Pulls>,
+    /// Deliveries turned away, until an entry says so.
+    refusals: Mutex<gaps::Refusals>,
+    /// Held while the roster is read and an entry about it written.
+    enrolling: Mutex<()>,
     /// What must not come back.
     tombs: Mutex<Arc<governance::tombs::Table>>,
     /// What was deleted could not be brought out of the catalogue's files.
@@ -330,6 +339,8 @@ impl Vault {
             changes: AtomicU64::new(0),
             forwards: Mutex::default(),
             pulls: Mutex::default(),
+            refusals: Mutex::default(),
+            enrolling: Mutex::default(),
             governing: Mutex::new(governance::Governing::new(recovery.head)),
             tombs: Mutex::default(),
             sweep_failed: AtomicBool::new(false),
@@ -472,16 +483,21 @@ impl Vault {
 
 impl Inner {
     pub fn act(&self, code: ActCode, body: &serde_json::Value) -> Result<Position, VaultError> {
+        Ok(self.ledger.append(vec![self.act_draft(code, body)?])?)
+    }
+
+    /// An act, not written yet.
+    fn act_draft(&self, code: ActCode, body: &serde_json::Value) -> Result<Draft, VaultError> {
         let mut bytes = serde_json::to_vec(body).unwrap_or_default();
         let under = seal::act::Under {
             id: self.acts.0,
             secret: &self.acts.1,
         };
         let act = seal::act::seal_act(&self.file.zone, code, under, &mut bytes)?;
-        Ok(self.ledger.append(vec![Draft {
+        Ok(Draft {
             kind: Kind::Act(act),
             body: bytes,
-        }])?)
+        })
     }
 
     /// The secret of acts, to disclose one act's body.
@@ -499,36 +515,13 @@ impl Inner {
         serde_json::from_slice(&out).ok()
     }
 
-    fn note_gap(&self, cause: GapCause, count: u64) -> Result<(), VaultError> {
-        let now = (self.clock)();
-        self.append_gap(cause, None, (now, now), count)
-    }
-
-    /// Writes down a stretch in which capture is known or suspected to be incomplete.
-    fn append_gap(
-        &self,
-        cause: GapCause,
-        connection: Option<ConnectionId>,
-        (from, to): (Timestamp, Timestamp),
-        count: u64,
-    ) -> Result<(), VaultError> {
-        let gap = Gap {
-            connection,
-            from,
-            to,
-            cause,
-            count,
-        };
-        self.ledger.append(vec![Draft {
-            kind: Kind::Gap(gap),
-            body: Vec::new(),
-        }])?;
-        Ok(())
-    }
-
     pub fn wait_normalized(&self, position: Position) -> Result<(), VaultError> {
+        self.wait_until(|progress| progress.normalized >= position)
+    }
+
+    fn wait_until(&self, reached: impl Fn(&Progress) -> bool) -> Result<(), VaultError> {
         let mut progress = locked(&self.progress);
-        while progress.normalized < position {
+        while !reached(&progress) {
             if progress.failed {
                 let trouble = self.trouble().map(|trouble| trouble.to_string());
                 return Err(VaultError::NotFollowed(trouble.unwrap_or_default()));

@@ -2,11 +2,11 @@
 
 use connect::Door;
 use model::bytes::Writer;
-use model::record::{Event, Message, Problem, Record};
+use model::record::{Details, Event, EventKind, Message, Problem, Record};
 use model::{KeyId, MessageId, Timestamp, ZoneId};
 use seal::keyring::Label;
 use seal::suite::{self, Key, SealError};
-use store::catalogue::{Digest, Placement, RecordRow, RecordSort};
+use store::catalogue::{Digest, Placement, Pointing, RecordRow, RecordSort};
 
 use super::governance::tombs::Tombs;
 use super::labels::{Labels, Owner};
@@ -122,6 +122,8 @@ pub struct Facts {
     platform: Option<Digest>,
     target: Option<Digest>,
     place: i64,
+    points: Option<Pointing>,
+    sequence: Option<(Digest, u64)>,
     /// Under whose secrets it is sealed.
     pub owner: Owner,
 }
@@ -204,6 +206,8 @@ impl Reading<'_> {
                     .and_then(|quote| quote.platform_id.as_ref()),
             ),
             place: minute.unwrap_or_else(|| piece(&digest)),
+            points: Some(Pointing::Reply),
+            sequence: self.sequence(message.details.as_ref()),
             owner: self.owner(conversation, person, message.sent_at, local),
         }
     }
@@ -243,17 +247,43 @@ impl Reading<'_> {
             .as_ref()
             .and_then(|actor| self.labels.person(conversation.as_ref(), actor));
         let digest = self.whole(json);
+        let points = points(event);
+        let own = self.platform(event.platform_id.as_ref());
+        // A message that nobody has decrypted yet points at itself: it is here when it comes again in the clear.
+        let (platform, target) = match points {
+            Some(Pointing::Encrypted) => (None, own),
+            _ => (own, self.platform(event.target.as_ref())),
+        };
         Facts {
             sort: RecordSort::Event,
             what: event.event.name().to_owned(),
             at: event.occurred_at,
             at_local: None,
             digest,
-            platform: self.platform(event.platform_id.as_ref()),
-            target: self.platform(event.target.as_ref()),
+            platform,
+            target,
+            points,
+            sequence: self.sequence(event.details.as_ref()),
             place: minute(event.occurred_at, None).unwrap_or_else(|| piece(&digest)),
             owner: self.owner(conversation, person, event.occurred_at, None),
         }
+    }
+
+    /// The number that the source counts, where it does: `seq` of the details, of the sequence `seq_of` where there are
+    /// several in a connection.
+    fn sequence(&self, details: Option<&Details>) -> Option<(Digest, u64)> {
+        let fields = &details?.0;
+        let given = fields.get("given").and_then(serde_json::Value::as_object);
+        let field = |name: &str| fields.get(name).or_else(|| given?.get(name));
+        let seq = field("seq")?;
+        let seq = seq.as_u64().or_else(|| seq.as_str()?.parse().ok())?;
+        let stream = field("seq_of").and_then(serde_json::Value::as_str).unwrap_or("");
+        let pieces = [
+            b"sequence".as_slice(),
+            self.connection.as_bytes(),
+            stream.as_bytes(),
+        ];
+        Some((self.labels.digest(&pieces), seq))
     }
 
     fn problem(&self, problem: &Problem<'_>, json: &[u8]) -> Facts {
@@ -267,8 +297,22 @@ impl Reading<'_> {
             platform: None,
             target: None,
             place: piece(&digest),
+            points: None,
+            sequence: None,
             owner: self.owner(None, None, None, None),
         }
+    }
+}
+
+/// In what way an event points at a message that must have been. Others name templates, numbers or conversations.
+fn points(event: &Event<'_>) -> Option<Pointing> {
+    match event.event {
+        EventKind::Edit => Some(Pointing::Edit),
+        EventKind::Revoke => Some(Pointing::Revoke),
+        EventKind::Reaction => Some(Pointing::Reaction),
+        EventKind::Status => Some(Pointing::Status),
+        EventKind::Other if event.state.as_deref() == Some("encrypted") => Some(Pointing::Encrypted),
+        _ => None,
     }
 }
 
@@ -296,6 +340,8 @@ impl Facts {
             repeats: false,
             placement,
             sealed,
+            points: self.points,
+            sequence: self.sequence,
         }
     }
 }

@@ -249,7 +249,7 @@ pub struct Coverage {
     pub unreadable: u64,
     /// Records that were destroyed, and captures that were destroyed whole: they were there, and are not found any more.
     pub erased: u64,
-    /// Gaps known, in any connection.
+    /// Gaps open, in any connection.
     pub gaps: u64,
     /// More was found than was asked for.
     pub more: bool,
@@ -282,7 +282,7 @@ impl Vault {
             each(inner.summary(row, record))?;
             Ok(true)
         })?;
-        let gaps = locked(&self.inner.reader).gaps()?.len() as u64;
+        let (_, gaps) = locked(&self.inner.reader).count_gaps()?;
         let erased = locked(&self.inner.reader).count_erased()?;
         Ok(Coverage {
             head: self.inner.ledger.head(),

@@ -31,6 +31,9 @@ pub struct Check {
 /// An anchor older than this lets an insider rewrite more than a day.
 const ANCHOR_AGE_MAX_HOURS: i64 = 24;
 
+/// Gaps in the answer; `capture gaps` has all of them.
+const GAPS_SHOWN: u32 = 100;
+
 /// Result of checking a whole store.
 #[derive(Debug, Clone, Serialize, PartialEq, Eq)]
 pub struct StoreVerified {
@@ -370,13 +373,15 @@ impl Inner {
                 count => format!("{count} do not: their keys are not here"),
             },
         );
-        let gaps = reader.gaps()?.len();
+        let (gaps, open) = reader.count_gaps()?;
         add(
-            "no gaps are known",
-            gaps == 0,
-            match gaps {
-                0 => "none; that is no proof that everything was captured".to_owned(),
-                count => format!("{count} known; `chancery status` and the status page name them"),
+            "no gaps are open",
+            open == 0,
+            match open {
+                0 => format!("none of {gaps} known; that is no proof that everything was captured"),
+                open => format!(
+                    "{open} of {gaps} known; `chancery capture gaps --open` names them and what can be done"
+                ),
             },
         );
         drop(reader);
@@ -440,14 +445,11 @@ impl Inner {
         let [messages, events, problems] = reader.totals()?;
         let by_connection = reader.by_connection()?;
         let gaps: Vec<Value> = reader
-            .gaps()?
+            .newest_gaps(GAPS_SHOWN)?
             .iter()
-            .map(|gap| {
-                json!({
-                    "connection": gap.connection, "from": gap.from, "to": gap.to, "cause": gap.cause, "count": gap.count,
-                })
-            })
+            .map(super::gaps::shown)
             .collect();
+        let (gaps_known, gaps_open) = reader.count_gaps()?;
         let pending = reader.fetches_pending()?;
         let erased = reader.count_erased()?;
         drop(reader);
@@ -471,7 +473,7 @@ impl Inner {
             "created_at": self.file.created_at,
             "now": (self.clock)(),
             "connections": connections,
-            "gaps": gaps,
+            "gaps": gaps, "gaps_known": gaps_known, "gaps_open": gaps_open,
             "messages": messages, "events": events, "problems": problems,
             "head": self.ledger.head(),
             "followed": progress.followed,

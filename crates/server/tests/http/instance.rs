@@ -198,12 +198,14 @@ impl Host for TestHost {
                 state: ConnectionState::Receiving,
                 forward: None,
             }],
+            gaps_open: 1,
             gaps: vec![GapStatus {
                 connection: None,
                 from: at,
                 to: at,
                 cause: "torn-group".into(),
                 count: 77,
+                closed: None,
             }],
             checkpoint: Some(CheckpointStatus {
                 size: 4,

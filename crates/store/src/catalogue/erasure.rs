@@ -144,6 +144,13 @@ impl Catalogue {
         self.db
             .prepare_cached(&format!("DELETE FROM record WHERE {dead}"))?
             .execute([source])?;
+        // What only it pointed at would be unknown after a rebuild, too.
+        self.db
+            .prepare_cached(
+                "DELETE FROM pointed WHERE capture = $1
+                 AND NOT EXISTS (SELECT 1 FROM record r WHERE r.capture = $1 AND r.ordinal = pointed.ordinal)",
+            )?
+            .execute([source])?;
         let state = if mixed {
             "state"
         } else {

@@ -13,19 +13,42 @@ use crate::folder::StoreError;
 
 mod captures;
 mod erasure;
+mod gaps;
+mod missing;
 mod records;
 mod rows;
 pub use erasure::ErasedRecord;
-pub use rows::{CaptureRow, CaptureState, FetchRow, GapRow, Placement, RecordRow, RecordSort, SearchFilter};
+pub use missing::{HoleRow, PointedRow, RhythmRow};
+pub use rows::{
+    CaptureRow, CaptureState, Closed, FetchRow, GapRow, Placement, Pointing, RecordRow, RecordSort,
+    SearchFilter,
+};
 
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// Raised whenever the tables change: an older catalogue is then made anew.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
-const TABLES: [&str; 13] = [
-    "mark", "capture", "chunk", "wrap", "part", "concern", "gone", "erased", "record", "gap", "imported",
-    "fetch", "act",
+const TABLES: [&str; 19] = [
+    "mark",
+    "capture",
+    "chunk",
+    "wrap",
+    "part",
+    "concern",
+    "gone",
+    "erased",
+    "record",
+    "gap",
+    "imported",
+    "fetch",
+    "act",
+    "pointed",
+    "lacking",
+    "lacking_run",
+    "touched",
+    "run",
+    "rhythm",
 ];
 
 /// Sixteen bytes of a keyed digest.
@@ -138,39 +161,6 @@ impl Catalogue {
     fn count(&self, sql: &str) -> Result<u64, StoreError> {
         let count: i64 = self.db.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
         Ok(u64::try_from(count).unwrap_or(0))
-    }
-
-    /// Notes a gap.
-    ///
-    /// # Errors
-    /// [`StoreError::Catalogue`].
-    pub fn note_gap(&mut self, row: &GapRow) -> Result<(), StoreError> {
-        self.db
-            .prepare_cached(
-                "INSERT INTO gap (position, connection, from_at, to_at, cause, amount)
-                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (position) DO NOTHING",
-            )?
-            .execute(params![
-                number(row.position.0),
-                row.connection,
-                row.from.as_micros(),
-                row.to.as_micros(),
-                row.cause,
-                number(row.count),
-            ])?;
-        Ok(())
-    }
-
-    /// All gaps, oldest first.
-    ///
-    /// # Errors
-    /// [`StoreError::Catalogue`].
-    pub fn gaps(&self) -> Result<Vec<GapRow>, StoreError> {
-        let mut statement = self.db.prepare_cached(
-            "SELECT position, connection, from_at, to_at, cause, amount FROM gap ORDER BY position",
-        )?;
-        let found = statement.query_map([], rows::gap)?.collect::<Result<_, _>>()?;
-        Ok(found)
     }
 
     /// Notes an act, so that acts of a kind can be found without reading the ledger.

@@ -1,6 +1,6 @@
 //! Records: what was understood of captures, told apart and found again by keyed digests.
 
-use model::{MessageId, Position, Timestamp};
+use model::{KeyId, MessageId, Position, Timestamp};
 use rusqlite::{OptionalExtension, params};
 
 use super::rows::{self, Placement, RecordRow, RecordSort, SearchFilter};
@@ -16,6 +16,7 @@ impl Catalogue {
         for sql in [
             "DELETE FROM record WHERE capture = $1",
             "DELETE FROM fetch WHERE capture = $1",
+            "DELETE FROM pointed WHERE capture = $1",
         ] {
             self.db.prepare_cached(sql)?.execute([number(capture.0)])?;
         }
@@ -57,6 +58,7 @@ impl Catalogue {
                 item,
                 row.sealed,
             ])?;
+        self.look_for_missing(row)?;
         Ok(repeats)
     }
 
@@ -184,6 +186,27 @@ impl Catalogue {
             })?
             .collect::<Result<_, _>>()?;
         Ok(found)
+    }
+
+    /// Messages of a person in a stretch of time, repeats left out.
+    ///
+    /// # Errors
+    /// [`StoreError::Catalogue`].
+    pub fn count_said_by(
+        &self,
+        person: KeyId,
+        from: Timestamp,
+        to: Option<Timestamp>,
+    ) -> Result<u64, StoreError> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT COUNT(*) FROM record WHERE capture IN (SELECT source FROM concern WHERE key = $1)
+               AND person = $1 AND sort = 1 AND repeats = 0 AND at >= $2 AND ($3 IS NULL OR at < $3)",
+        )?;
+        let count: i64 = statement.query_row(
+            params![person.0, from.as_micros(), to.map(Timestamp::as_micros)],
+            |row| row.get(0),
+        )?;
+        Ok(u64::try_from(count).unwrap_or(0))
     }
 
     /// Records that point at a message.

@@ -187,6 +187,51 @@ pub struct RecordRow {
     pub placement: Placement,
     /// The record, sealed.
     pub sealed: Vec<u8>,
+    /// In what way its target must be in the record; none when read back, or when nothing follows from it.
+    pub points: Option<Pointing>,
+    /// Its number in a sequence that the source counts, by keyed digest of that; none when read back.
+    pub sequence: Option<(Digest, u64)>,
+}
+
+/// In what way a record points at a message that must have been.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names are the definition")]
+pub enum Pointing {
+    Reply,
+    Status,
+    Edit,
+    Reaction,
+    Revoke,
+    /// It is the message itself, not decrypted yet.
+    Encrypted,
+}
+
+impl Pointing {
+    const ALL: [Pointing; 6] = [
+        Pointing::Reply,
+        Pointing::Status,
+        Pointing::Edit,
+        Pointing::Reaction,
+        Pointing::Revoke,
+        Pointing::Encrypted,
+    ];
+
+    /// Its name in the table and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Pointing::Reply => "reply",
+            Pointing::Status => "status",
+            Pointing::Edit => "edit",
+            Pointing::Reaction => "reaction",
+            Pointing::Revoke => "revoke",
+            Pointing::Encrypted => "encrypted",
+        }
+    }
+
+    pub(super) fn named(name: &str) -> Pointing {
+        let known = Pointing::ALL.iter().find(|pointing| pointing.name() == name);
+        known.copied().unwrap_or(Pointing::Reply)
+    }
 }
 
 pub(super) const RECORD: &str = "capture, ordinal, sort, what, conversation, person, at, at_local, digest, platform, \
@@ -218,6 +263,8 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
         repeats: row.get::<_, i64>(12)? == 1,
         placement,
         sealed: row.get(16)?,
+        points: None,
+        sequence: None,
     })
 }
 
@@ -236,7 +283,27 @@ pub struct GapRow {
     pub cause: String,
     /// How many, as the cause says.
     pub count: u64,
+    /// What is missing, counted by sort, as JSON; only of gaps that close by themselves.
+    pub detail: Option<String>,
+    /// How many of them are still missing; none where that is not counted.
+    pub left: Option<u64>,
+    /// By what it was closed.
+    pub closed: Option<Closed>,
 }
+
+/// How a gap was closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    /// The entry that says so.
+    pub by: Position,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
+}
+
+pub(super) const GAP: &str =
+    "position, connection, from_at, to_at, cause, amount, detail, closed_by, closed_at, reason";
 
 pub(super) fn gap(row: &Row<'_>) -> rusqlite::Result<GapRow> {
     Ok(GapRow {
@@ -246,6 +313,16 @@ pub(super) fn gap(row: &Row<'_>) -> rusqlite::Result<GapRow> {
         to: Timestamp::from_micros(row.get(3)?),
         cause: row.get(4)?,
         count: u64::try_from(row.get::<_, i64>(5)?).unwrap_or(0),
+        detail: row.get(6)?,
+        left: None,
+        closed: match (row.get::<_, Option<i64>>(7)?, row.get(8)?, row.get(9)?) {
+            (Some(by), Some(at), Some(reason)) => Some(Closed {
+                by: position(by),
+                at: Timestamp::from_micros(at),
+                reason,
+            }),
+            _ => None,
+        },
     })
 }
 

@@ -82,7 +82,39 @@ CREATE INDEX IF NOT EXISTS record_problem ON record (capture) WHERE sort = 3;
 
 CREATE TABLE IF NOT EXISTS gap (
     position BIGINT PRIMARY KEY, connection TEXT, from_at BIGINT NOT NULL, to_at BIGINT NOT NULL,
-    cause TEXT NOT NULL, amount BIGINT NOT NULL
+    cause TEXT NOT NULL, amount BIGINT NOT NULL,
+    detail TEXT,                      -- what is missing, counted by sort; only of gaps that can close by themselves
+    closed_by BIGINT, closed_at BIGINT, reason TEXT
+);
+CREATE INDEX IF NOT EXISTS gap_open ON gap (cause) WHERE closed_by IS NULL;
+-- What something points at and is not here, while it may still come.
+CREATE TABLE IF NOT EXISTS pointed (
+    target BYTEA PRIMARY KEY, connection TEXT NOT NULL, capture BIGINT NOT NULL, ordinal BIGINT NOT NULL,
+    what TEXT NOT NULL, at BIGINT NOT NULL, seen_at BIGINT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS pointed_seen ON pointed (seen_at);
+CREATE INDEX IF NOT EXISTS pointed_capture ON pointed (capture, ordinal);
+-- What gaps name, by keyed digest, and whether it came after all.
+CREATE TABLE IF NOT EXISTS lacking (item BYTEA PRIMARY KEY, gap BIGINT NOT NULL, arrived BIGINT NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS lacking_gap ON lacking (gap, arrived);
+-- Numbers of a source's sequence that gaps name.
+CREATE TABLE IF NOT EXISTS lacking_run (
+    stream BYTEA NOT NULL, first BIGINT NOT NULL, last BIGINT NOT NULL, gap BIGINT NOT NULL, PRIMARY KEY (stream, first)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS lacking_run_gap ON lacking_run (gap);
+-- Open gaps of which something came since they were last looked at.
+CREATE TABLE IF NOT EXISTS touched (gap BIGINT PRIMARY KEY);
+-- Numbers of a sequence that are here, as runs without a hole. "due": when the hole before it was seen; none where there
+-- is no hole, or a gap names it.
+CREATE TABLE IF NOT EXISTS run (
+    stream BYTEA NOT NULL, connection TEXT NOT NULL, first BIGINT NOT NULL, last BIGINT NOT NULL,
+    first_at BIGINT NOT NULL, last_at BIGINT NOT NULL, due BIGINT, PRIMARY KEY (stream, first)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS run_due ON run (due) WHERE due IS NOT NULL;
+-- How often a connection speaks, and its longest pauses.
+CREATE TABLE IF NOT EXISTS rhythm (
+    connection TEXT PRIMARY KEY, captures BIGINT NOT NULL, first BIGINT NOT NULL, last BIGINT NOT NULL,
+    period BIGINT NOT NULL, longest BIGINT NOT NULL, longest_before BIGINT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS act (position BIGINT PRIMARY KEY, code BIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS imported (digest BYTEA PRIMARY KEY, capture_id BYTEA NOT NULL);
