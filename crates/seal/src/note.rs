@@ -52,18 +52,22 @@ pub(crate) fn encode_key(name: &str, kind: u8, public: &[u8; 32]) -> String {
     format!("{name}+{id}+{}", STANDARD.encode(key))
 }
 
+/// What may name a key: C2SP takes no space of Unicode and no plus.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(|c: char| c == '+' || c < ' ' || c.is_whitespace())
+}
+
 /// Reads the text form of a key of this kind; a line end is allowed.
 pub(crate) fn decode_key(text: &str, kind: u8) -> Result<(String, [u8; 32]), NoteError> {
     let wrong = NoteError::Form("key (NAME+ID+BASE64)");
-    let mut pieces = text.trim_end_matches('\n').splitn(3, '+');
+    let mut pieces = text.strip_suffix('\n').unwrap_or(text).splitn(3, '+');
     let (Some(name), Some(id), Some(key)) = (pieces.next(), pieces.next(), pieces.next()) else {
         return Err(wrong);
     };
     let key = STANDARD.decode(key).map_err(|_| wrong.clone())?;
     let (found, public) = key.split_first().ok_or(wrong.clone())?;
     let public = <[u8; 32]>::try_from(public).map_err(|_| wrong.clone())?;
-    let valid = *found == kind && !name.is_empty() && !name.contains(char::is_whitespace);
-    if valid && suite::hex(&key_id(name, kind, &public)) == id {
+    if *found == kind && is_name(name) && suite::hex(&key_id(name, kind, &public)) == id {
         Ok((name.to_owned(), public))
     } else {
         Err(wrong)
@@ -179,6 +183,9 @@ impl<'a> Note<'a> {
     /// [`NoteError::Form`].
     pub fn parse(note: &'a str) -> Result<Self, NoteError> {
         let wrong = NoteError::Form("signed note");
+        if note.bytes().any(|byte| byte < b' ' && byte != b'\n') {
+            return Err(wrong);
+        }
         let blank = note.rfind("\n\n").ok_or(wrong.clone())?;
         let (text, rest) = note.split_at_checked(blank + 1).ok_or(wrong.clone())?;
         let lines = rest.strip_prefix('\n').and_then(|rest| rest.strip_suffix('\n'));
@@ -189,17 +196,21 @@ impl<'a> Note<'a> {
         })
     }
 
-    /// Checks the first signature by this key.
+    /// Checks the signature by this key, or all of them where there are several.
     ///
     /// # Errors
     /// [`NoteError::NotSigned`], [`NoteError::Signature`].
     pub fn check(&self, key: &NoteKey) -> Result<(), NoteError> {
         let id = key.id();
         let by_key = |(name, signature): &&(&str, Vec<u8>)| *name == key.name && signature.starts_with(&id);
-        let (_, signature) = self.signatures.iter().find(by_key).ok_or(NoteError::NotSigned)?;
-        let signature = signature.get(id.len()..).unwrap_or(&[]);
-        suite::verify_signature(&key.public, self.text.as_bytes(), signature)
-            .map_err(|_: SealError| NoteError::Signature)
+        let mut found = Err(NoteError::NotSigned);
+        for (_, signature) in self.signatures.iter().filter(by_key) {
+            let signature = signature.get(id.len()..).unwrap_or(&[]);
+            suite::verify_signature(&key.public, self.text.as_bytes(), signature)
+                .map_err(|_: SealError| NoteError::Signature)?;
+            found = Ok(());
+        }
+        found
     }
 }
 
@@ -208,10 +219,10 @@ fn parse_signature(line: &str) -> Result<(&str, Vec<u8>), NoteError> {
     let rest = line.strip_prefix("\u{2014} ").ok_or(wrong.clone())?;
     let (name, signature) = rest.split_once(' ').ok_or(wrong.clone())?;
     let signature = STANDARD.decode(signature).map_err(|_| wrong.clone())?;
-    if name.is_empty() || signature.len() < 5 {
-        Err(wrong)
-    } else {
+    if is_name(name) && signature.len() >= 5 {
         Ok((name, signature))
+    } else {
+        Err(wrong)
     }
 }
 
@@ -257,16 +268,46 @@ mod tests {
         let (_, key, _) = signed();
         let text = key.encode();
         assert_eq!(NoteKey::decode(&text), Ok(key.clone()));
-        assert_eq!(NoteKey::decode(&format!("{text}\n")), Ok(key));
+        assert_eq!(NoteKey::decode(&format!("{text}\n")), Ok(key.clone()));
         for wrong in [
             "",
             "a+b",
             "a+00000000+AAAA",
             &text.replace("us", "eu"),
+            &format!("{text}\n\n"),
+            &encode_key("a\u{a0}b", ED25519, &key.public),
+            &encode_key("a\u{1f}b", ED25519, &key.public),
             &text[..text.len() - 2],
         ] {
             assert!(NoteKey::decode(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_note_has_every_signature_by_the_key_right_and_no_odd_characters() {
+        let (note, key, _) = signed();
+        let line = note.lines().last().unwrap();
+        let wrong = line.replacen('=', "", 1);
+        assert!(Checkpoint::open(&format!("{note}{line}\n"), Some(&key)).is_ok());
+        let other = SigningKey::from_seed(&Key::from_bytes([4; 32])).unwrap();
+        let forged = [key.id().as_slice(), other.sign(b"else").as_slice()].concat();
+        let forged = format!("\u{2014} {} {}\n", key.name, STANDARD.encode(forged));
+        assert_eq!(
+            Checkpoint::open(&format!("{note}{forged}"), Some(&key)),
+            Err(NoteError::Signature)
+        );
+        for more in [
+            format!("{wrong}\n"),
+            "\u{2014} a+b AAAAAAA=\n".to_owned(),
+            "\u{2014} a\u{a0}b AAAAAAA=\n".to_owned(),
+            "\u{2014} a\tb AAAAAAA=\n".to_owned(),
+        ] {
+            assert!(
+                Checkpoint::open(&format!("{note}{more}"), Some(&key)).is_err(),
+                "{more}"
+            );
+        }
+        assert!(Checkpoint::open(&format!("{note}\u{2014} a AAAAAAA=\n"), Some(&key)).is_ok());
     }
 
     #[test]
