@@ -21,8 +21,9 @@ Usage: chancery-verify BUNDLE [--key ZONE.pub] [--checkpoint FILE] [--extract DI
   --witness KEY       the key of a witness that you trust, or a file with it; again for another. Its cosignatures in the
                       bundle are checked, and say by when the records existed.
   --tsa-root PEM      a file with the root certificate of a time-stamping authority that you trust; again for another.
-  --succession FILE   a statement that the zone published when it replaced its key. Where that says that the key was
-                      compromised, only what an anchor from before covers still counts.
+  --succession FILE   a statement that the zone published when it replaced its key. The bundle may go on with no other
+                      key; and where the statement says that the key was compromised, only what an anchor from before
+                      covers still counts.
   --extract DIR       after the check, write what the bundle opens to a new folder: captures/ (the bytes as received),
                       items/, acts/, messages.jsonl, gaps.jsonl.
   --json              one JSON object on the standard output, for programs.

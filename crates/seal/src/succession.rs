@@ -5,6 +5,8 @@
 //! was stolen, a thief could have signed such a statement too: then it says *compromised*, and the old key proves nothing
 //! but what somebody outside had seen before.
 
+use std::collections::BTreeSet;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use model::Timestamp;
@@ -117,6 +119,21 @@ impl Statement {
         let fits = statement.old.name == statement.new.name && statement.old != statement.new;
         (fits && statement.text() == text).then_some(statement)
     }
+
+    /// Whether the old key had signed such a checkpoint before it was replaced.
+    fn allows(&self, checkpoint: &Checkpoint) -> bool {
+        let last = &self.last;
+        checkpoint.size < last.size || checkpoint.size == last.size && checkpoint.root == last.root
+    }
+}
+
+/// That a key may be somebody else's too: what it signs proves nothing by itself any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GivenUp {
+    /// Since when, as the statement says.
+    pub at: Timestamp,
+    /// Which key of the log.
+    pub generation: usize,
 }
 
 /// The keys of one log, from the first that is told of to the one in force.
@@ -125,13 +142,16 @@ pub struct Lineage {
     current: NoteKey,
     /// Oldest first; each takes the place of the key before.
     statements: Vec<Statement>,
+    /// One that came by another way, and which key's place was taken by it.
+    outside: Option<(usize, Statement)>,
 }
 
 impl Lineage {
     /// A key, and the statements that lead to it, oldest first.
     ///
     /// # Errors
-    /// [`NoteError`] when a statement does not hold, or they do not lead from one to the next and to the key.
+    /// [`NoteError`] when a statement does not hold, or they do not lead from one to the next and to the key, or a key
+    /// that was replaced comes back.
     pub fn new<'n>(
         current: NoteKey,
         statements: impl IntoIterator<Item = &'n str>,
@@ -147,7 +167,15 @@ impl Lineage {
         if !leads || !statements.iter().zip(next).all(follows) || statements.len() > STATEMENTS_MAX {
             return Err(broken);
         }
-        Ok(Lineage { current, statements })
+        let publics: BTreeSet<_> = statements.iter().map(|statement| statement.old.public).collect();
+        if publics.len() < statements.len() || publics.contains(&current.public) {
+            return Err(broken);
+        }
+        Ok(Lineage {
+            current,
+            statements,
+            outside: None,
+        })
     }
 
     /// A key that took no other's place.
@@ -155,7 +183,26 @@ impl Lineage {
         Lineage {
             current,
             statements: Vec::new(),
+            outside: None,
         }
+    }
+
+    /// Takes a statement that came by another way, and holds these keys to it.
+    ///
+    /// # Errors
+    /// What is not so, when it is about none of these keys, or another key than here took the old one's place.
+    pub fn heed(&mut self, statement: Statement) -> Result<(), &'static str> {
+        let generation = self
+            .generation(&statement.old)
+            .ok_or("it is about another key than the bundle's")?;
+        let here = self.statements.get(generation);
+        if here.is_some_and(|here| here.new != statement.new) {
+            return Err(
+                "it names another new key than the bundle does: one of the two was signed by a thief",
+            );
+        }
+        self.outside = Some((generation, statement));
+        Ok(())
     }
 
     /// The key in force.
@@ -176,12 +223,29 @@ impl Lineage {
         self.statements.iter().position(|statement| statement.old == *key)
     }
 
-    /// The first statement, from that of a generation on, by which a key was given up as compromised.
-    pub fn compromised_since(&self, generation: usize) -> Option<&Statement> {
-        let later = self.statements.iter().skip(generation);
-        later
-            .into_iter()
-            .find(|statement| statement.reason == Reason::Compromised)
+    /// Whether a key, or one that was reached from it, was given up as compromised: by the earliest time and the oldest key
+    /// of all statements that say so.
+    pub fn given_up(&self, generation: usize) -> Option<GivenUp> {
+        let inside = self.statements.iter().enumerate();
+        let outside = self.outside.as_ref();
+        let all = inside.chain(outside.map(|(generation, statement)| (*generation, statement)));
+        all.filter(|(of, statement)| *of >= generation && statement.reason == Reason::Compromised)
+            .map(|(generation, statement)| GivenUp {
+                at: statement.at,
+                generation,
+            })
+            .reduce(|a, b| GivenUp {
+                at: a.at.min(b.at),
+                generation: a.generation.min(b.generation),
+            })
+    }
+
+    /// Whether the key of a generation had signed such a checkpoint before it was replaced.
+    fn allows(&self, generation: usize, checkpoint: &Checkpoint) -> bool {
+        let inside = self.statements.get(generation);
+        let outside = self.outside.iter().filter(|(of, _)| *of == generation);
+        let mut all = inside.into_iter().chain(outside.map(|(_, statement)| statement));
+        all.all(|statement| statement.allows(checkpoint))
     }
 
     /// Reads a checkpoint signed by one of the keys; by an older one only as far as its statement says that it signed.
@@ -190,22 +254,29 @@ impl Lineage {
     /// # Errors
     /// [`NoteError`], as of the key in force.
     pub fn open(&self, note: &str) -> Result<(Checkpoint, usize), NoteError> {
-        let error = match Checkpoint::open(note, Some(&self.current)) {
-            Ok(checkpoint) => return Ok((checkpoint, self.statements.len())),
-            Err(error) => error,
-        };
-        for (generation, statement) in self.statements.iter().enumerate().rev() {
-            let Ok(checkpoint) = Checkpoint::open(note, Some(&statement.old)) else {
-                continue;
-            };
-            let last = &statement.last;
-            let counts =
-                checkpoint.size < last.size || checkpoint.size == last.size && checkpoint.root == last.root;
-            return counts
-                .then_some((checkpoint, generation))
-                .ok_or(NoteError::AfterLast);
+        let older = self.statements.iter().map(|statement| &statement.old);
+        let keys = older.chain([&self.current]).enumerate().collect::<Vec<_>>();
+        let mut error = None;
+        for (generation, key) in keys.into_iter().rev() {
+            match Checkpoint::open(note, Some(key)) {
+                Ok(checkpoint) if self.allows(generation, &checkpoint) => {
+                    return Ok((checkpoint, generation));
+                }
+                Ok(_) => error = Some(NoteError::AfterLast),
+                Err(found) => error = error.or(Some(found)),
+            }
         }
-        Err(error)
+        Err(error.unwrap_or(NoteError::NotSigned))
+    }
+
+    /// Reads a checkpoint signed by the key in force.
+    ///
+    /// # Errors
+    /// [`NoteError`].
+    pub fn pinned(&self, note: &str) -> Result<Checkpoint, NoteError> {
+        let checkpoint = Checkpoint::open(note, Some(&self.current))?;
+        let allowed = self.allows(self.statements.len(), &checkpoint);
+        allowed.then_some(checkpoint).ok_or(NoteError::AfterLast)
     }
 
     /// As [`Lineage::open`], whichever of the keys it is.
@@ -274,15 +345,56 @@ mod tests {
         assert_eq!(lineage.generation(&key(1).1), Some(0));
         assert_eq!(lineage.generation(&key(3).1), Some(2));
         assert_eq!(lineage.generation(&key(4).1), None);
-        assert_eq!(
-            lineage.compromised_since(0).map(|found| &found.new),
-            Some(&key(3).1)
-        );
-        assert_eq!(lineage.compromised_since(2), None);
+        assert_eq!(lineage.given_up(0).map(|found| found.generation), Some(1));
+        assert_eq!(lineage.given_up(2), None);
         for wrong in [vec![&second, &first], vec![&first], vec![&first, &first]] {
             let notes = wrong.into_iter().map(String::as_str);
             assert!(Lineage::new(key(3).1, notes).is_err());
         }
+        let back = statement(2, 1, Reason::Rotated).1;
+        let (again, on) = (
+            statement(1, 4, Reason::Rotated).1,
+            statement(3, 2, Reason::Rotated).1,
+        );
+        for (last, row) in [
+            (1, vec![&first, &back]),
+            (4, vec![&first, &back, &again]),
+            (2, vec![&first, &second, &on]),
+        ] {
+            let notes = row.into_iter().map(String::as_str);
+            assert!(Lineage::new(key(last).1, notes).is_err(), "a key comes back");
+        }
+    }
+
+    #[test]
+    fn a_statement_from_outside_gives_keys_up_and_lets_no_other_key_take_their_place() {
+        let open = |old, new, reason| Statement::open(&statement(old, new, reason).1).unwrap();
+        let first = statement(1, 2, Reason::Rotated).1;
+        let lineage = |statement| {
+            let mut lineage = Lineage::new(key(2).1, [first.as_str()]).unwrap();
+            lineage.heed(statement).map(|()| lineage)
+        };
+        let generations = |statement| {
+            let lineage = lineage(statement).unwrap();
+            [0, 1].map(|given| lineage.given_up(given).map(|found| found.generation))
+        };
+        assert_eq!(generations(open(1, 2, Reason::Rotated)), [None, None]);
+        assert_eq!(generations(open(1, 2, Reason::Compromised)), [Some(0), None]);
+        assert_eq!(generations(open(2, 3, Reason::Compromised)), [Some(1), Some(1)]);
+        assert_eq!(generations(open(2, 3, Reason::Rotated)), [None, None]);
+        for reason in [Reason::Rotated, Reason::Compromised] {
+            assert!(lineage(open(1, 3, reason)).unwrap_err().contains("a thief"));
+            assert!(lineage(open(3, 4, reason)).unwrap_err().contains("another key"));
+        }
+        // The last key signs no further than it says.
+        let lineage = lineage(open(2, 3, Reason::Rotated)).unwrap();
+        let note = |size, root| {
+            let origin = key(1).1.name;
+            Checkpoint { origin, size, root }.sign(&key(2).0)
+        };
+        assert!(lineage.open(&note(17, [9; 32])).is_ok());
+        assert_eq!(lineage.open(&note(17, [8; 32])), Err(NoteError::AfterLast));
+        assert_eq!(lineage.open(&note(18, [9; 32])), Err(NoteError::AfterLast));
     }
 
     #[test]

@@ -86,20 +86,36 @@ class Succession(Case):
         self.assert_holds(bundle, key=NEW_KEY, witness=WITNESS)
 
     def test_a_statement_from_outside(self):
-        bundle = self.bundle(self.old_to_own())
+        bundle, root = self.bundle(self.old_to_own()), root_of(sample().log())
         third = Key(KEY.name, WITNESS.public)
-        after = statement(3, bytes(32))
-        self.assert_holds(bundle, key=KEY, statement=after)
-        self.assert_holds(bundle, key=NEW_KEY, statement=after)
-        self.assert_holds(bundle, key=NEW_KEY, statement=self.old_to_own(reason="compromised"))
-        stranger = statement(3, bytes(32), old=third, signers=(ledger.WITNESS_SIGNER, OTHER))
+        after = statement(3, root, new=third, signers=(SIGNER, ledger.WITNESS_SIGNER))
+        for key in (KEY, NEW_KEY):
+            self.assert_holds(bundle, key=key, statement=after)
+            self.assert_holds(bundle, key=key, statement=self.old_to_own())
+        # A key before the one that was given was given up: that is nothing to it.
+        self.assert_holds(bundle, key=KEY, statement=self.old_to_own(reason="compromised"))
+        stranger = statement(3, root, old=third, signers=(ledger.WITNESS_SIGNER, OTHER))
         self.assert_refused(bundle, "its old key is none of the bundle's", key=KEY, statement=stranger)
         # Without a key that was given there is none to be given up.
-        for raw in (stranger, statement(3, bytes(32), reason="compromised")):
+        for raw in (stranger, statement(3, root, reason="compromised")):
             self.assertEqual(self.assert_holds(bundle, statement=raw).origin, "not proved")
 
+    def test_a_bundle_that_follows_another_successor_than_the_owner_named(self):
+        """Somebody stole the old key, and signed with it that his own took its place."""
+        third = Key(KEY.name, WITNESS.public)
+        for reason in ("rotated", "compromised"):
+            genuine = statement(2, self.root, old=NEW_KEY, new=third, reason=reason,
+                                signers=(OTHER, ledger.WITNESS_SIGNER))
+            for stolen in ("rotated", "compromised"):
+                for lines in (b"", anchored(signed=checkpoint(2, self.root, key=NEW_KEY, signer=OTHER))):
+                    bundle = self.bundle(self.old_to_own(reason=stolen), lines=lines)
+                    for key in (NEW_KEY, KEY):
+                        self.assert_refused(bundle, "goes on with another new key", key=key, witness=WITNESS,
+                                            statement=genuine)
+
     def test_a_key_that_was_given_up_by_a_statement_from_outside(self):
-        given_up = statement(3, bytes(32), reason="compromised")
+        given_up = statement(3, root_of(sample().log()), reason="compromised",
+                             new=Key(KEY.name, WITNESS.public), signers=(SIGNER, ledger.WITNESS_SIGNER))
         for key in (KEY, NEW_KEY):
             for lines, reason in ((b"", "no proved anchor is from before"), (anchored(), "record 13: not proved"),
                                   (anchored(seconds=SECONDS + 1000), "no proved anchor is from before")):
@@ -107,10 +123,37 @@ class Succession(Case):
                 self.assert_refused(bundle, reason, key=key, witness=WITNESS, statement=given_up)
             self.assert_holds(self.bundle(self.old_to_own(), lines=anchored(3)), key=key, witness=WITNESS,
                               statement=given_up)
-        # What the bundle itself says goes before it, and then it is not looked at.
-        bundle = self.bundle(self.old_to_own(reason="compromised"))
-        stranger = statement(3, bytes(32), old=Key(KEY.name, WITNESS.public), signers=(ledger.WITNESS_SIGNER, OTHER))
-        self.assert_refused(bundle, "no proved anchor is from before", key=NEW_KEY, statement=stranger)
+
+    def test_the_owner_says_later_that_a_key_was_stolen_which_the_bundle_calls_rotated(self):
+        old = {"key": NEW_KEY, "signer": OTHER}
+        later = self.old_to_own(reason="compromised", at="2023-11-14T22:20:00Z")
+        for seconds, size, reason in ((0, 2, None), (400, 2, "no proved anchor"), (0, 3, "not signed by the log")):
+            signed = checkpoint(size, root_of(sample().log()[:size]), **old)
+            bundle = self.bundle(self.old_to_own(), lines=anchored(size, signed=signed, seconds=SECONDS + seconds))
+            bundle.shown_batches, bundle.states = [0, 1], {}
+            if reason is None:
+                self.assert_holds(bundle, key=NEW_KEY, witness=WITNESS, statement=later)
+            else:
+                self.assert_refused(bundle, reason, key=NEW_KEY, witness=WITNESS, statement=later)
+        # The earlier of two times counts, whichever says it.
+        for inside, outside in (("22:30:00", "22:20:00"), ("22:20:00", "22:30:00")):
+            bundle = self.bundle(self.old_to_own(reason="compromised", at=f"2023-11-14T{inside}Z"),
+                                 lines=anchored(signed=checkpoint(2, self.root, **old), seconds=SECONDS + 400))
+            self.assert_refused(bundle, "no proved anchor is from before", key=NEW_KEY, witness=WITNESS,
+                                statement=self.old_to_own(reason="compromised", at=f"2023-11-14T{outside}Z"))
+
+    def test_a_key_signs_no_further_than_the_statement_from_outside_says(self):
+        third = {"new": Key(KEY.name, WITNESS.public), "signers": (SIGNER, ledger.WITNESS_SIGNER)}
+        bundle = self.bundle(self.old_to_own())
+        for size, root in ((2, self.root), (3, bytes(32)), (0, bytes(32))):
+            self.assert_refused(bundle, "not among what its key signed", key=KEY, statement=statement(size, root, **third))
+        self.assert_holds(bundle, key=KEY, statement=statement(4, bytes(32), **third))
+
+    def test_a_key_that_was_replaced_does_not_come_back(self):
+        away = statement(2, self.root)
+        bundle = self.bundle(away, self.old_to_own())
+        for key in (KEY, NEW_KEY, None):
+            self.assert_refused(bundle, "a key that was replaced comes back", key=key)
 
     def test_a_key_that_was_given_up_is_reported_before_a_fork(self):
         bundle = self.bundle(self.old_to_own(reason="compromised"))
@@ -152,8 +195,9 @@ class Anchors(Case):
         for proof in (wrong, right + wrong, wrong + right):
             self.assert_holds(with_anchors(anchored(proof=proof)))
             self.assert_refused(with_anchors(anchored(proof=proof)), "a cosignature that is not", witness=WITNESS)
+        late = cosignature(signed, 253_402_300_800).decode()
         short = f"\u2014 {KEY.name} {base64.b64encode(bytes(68)).decode()}\n"
-        for proof in ("", "\n", right[:-1], "x" + right, short, right + "\n"):
+        for proof in ("", "\n", right[:-1], "x" + right, short, late, right + "\n"):
             self.assert_refused(with_anchors(anchored(proof=proof)), "anchors.jsonl, line 1: ")
 
     def test_order_spelling_and_fields(self):

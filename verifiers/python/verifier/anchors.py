@@ -9,7 +9,7 @@ from cryptography.x509 import Certificate
 from . import authority, jsontext, stamps
 from .batch import Batch, decode_batch
 from .container import Container
-from .jsontext import is_string
+from .jsontext import is_string, time_text
 from .merkle import included, leaf
 from .notes import Checkpoint, Key, Malformed, Note, from_base64, signature_lines
 from .outcome import DoesNotHold, require
@@ -97,7 +97,8 @@ def _anchor(raw: bytes, log: Log, zone: str, trusted: Trusted, what: str) -> tup
 def _cosigned(proof: str, text: str, witnesses: Sequence[Key], what: str) -> list[tuple[int, str]]:
     """Of each witness whose key was given and who cosigned, the latest time."""
     lines, found = signature_lines(proof), []
-    require(all(len(rest) == COSIGNATURE_BYTES for _, _, rest in lines), f"{what}: not a cosignature")
+    right = all(len(rest) == COSIGNATURE_BYTES and _has_text(rest) for _, _, rest in lines)
+    require(right, f"{what}: not a cosignature")
     for key in witnesses:
         own = [rest for name, id_, rest in lines if (name, id_) == (key.name, key.id)]
         for rest in own:
@@ -107,6 +108,11 @@ def _cosigned(proof: str, text: str, witnesses: Sequence[Key], what: str) -> lis
         if own:
             found.append((max(int.from_bytes(rest[:8], "big") for rest in own) * 1_000_000, key.name))
     return found
+
+
+def _has_text(cosignature: bytes) -> bool:
+    """Whether its time is one before the year 10000."""
+    return time_text(int.from_bytes(cosignature[:8], "big") * 1_000_000) is not None
 
 
 def _stamped(raw: bytes, imprint: bytes, roots: Sequence[Certificate]) -> list[tuple[int, str]]:

@@ -71,11 +71,14 @@ def _steps(
     own_key = manifest.zone_key(container)
     log = succession.read(container, own_key)
     if key is not None:
-        require(log.knows(key), "zone.pub: not the key that was given")
+        require(log.place(key) is not None, "zone.pub: not the key that was given")
         verdict.origin = "proved"
-    given_up = log.given_up(key, statement) if key is not None else None
+        log = log if statement is None else log.heeding(statement)
+    given_up = log.given_up(key) if key is not None else None
     stated = manifest.read(container, own_key)
     pinned = manifest.check_small_members(container, stated, own_key)
+    allowed = log.allows(len(log.statements), pinned)
+    require(allowed, "checkpoint: not among what its key signed before it was replaced")
     anchored = anchors.read(container, log, pinned, stated.zone, trusted)
     checkpoints = [anchor.checkpoint for anchor in anchored]
     wanted = {one.size for one in checkpoints} | ({checkpoint.size} if checkpoint else set())

@@ -61,38 +61,51 @@ class GivenUp:
 
 @dataclass(frozen=True)
 class Log:
-    """The key of a bundle, and the statements that lead to it."""
+    """The key of a bundle, the statements that lead to it, and one that came by another way."""
 
     key: Key
     statements: list[Statement]
+    outside: Statement | None = None
 
-    def knows(self, key: Key) -> bool:
-        return key == self.key or any(key == statement.old for statement in self.statements)
+    def place(self, key: Key) -> int | None:
+        """Of a key among those of the log: 0 is the oldest."""
+        keys = [statement.old for statement in self.statements] + [self.key]
+        return keys.index(key) if key in keys else None
 
-    def given_up(self, key: Key, outside: Statement | None) -> GivenUp | None:
-        """By the first statement that says so from the key that was given on; else by the one from outside."""
-        first = next((n for n, statement in enumerate(self.statements) if statement.old == key), len(self.statements))
-        for place in range(first, len(self.statements)):
-            if self.statements[place].compromised:
-                return GivenUp(self.statements[place].at, place)
-        if outside is None:
-            return None
-        require(self.knows(outside.old), "the statement from outside: its old key is none of the bundle's")
-        gives_up = outside.compromised and outside.old == self.key
-        return GivenUp(outside.at, len(self.statements)) if gives_up else None
+    def heeding(self, outside: Statement) -> "Log":
+        """The same log, held to a statement from outside."""
+        place = self.place(outside.old)
+        require(place is not None, "the statement from outside: its old key is none of the bundle's")
+        new = self.statements[place].new if place < len(self.statements) else outside.new
+        require(new == outside.new, "the statement from outside: the bundle goes on with another new key")
+        return Log(self.key, self.statements, outside)
+
+    def given_up(self, key: Key) -> GivenUp | None:
+        """By every statement that says so of the key that was given, or of one reached from it."""
+        first, all_ = self.place(key), [*enumerate(self.statements)]
+        if self.outside is not None:
+            all_.append((self.place(self.outside.old), self.outside))
+        found = [(one.at, place) for place, one in all_ if place >= first and one.compromised]
+        return GivenUp(min(at for at, _ in found), min(place for _, place in found)) if found else None
+
+    def allows(self, place: int, checkpoint: Checkpoint) -> bool:
+        """Whether the key at this place had signed such a checkpoint before it was replaced."""
+        said = self.statements[place : place + 1]
+        if self.outside is not None and self.place(self.outside.old) == place:
+            said = said + [self.outside]
+        return all(statement.allows(checkpoint) for statement in said)
 
     def signed(self, raw: bytes) -> tuple[Checkpoint, int]:
-        """A checkpoint signed by the log, and the place of the key that signed it: 0 is the oldest."""
+        """A checkpoint signed by the log, and the place of the key that signed it."""
         note = Note.parse(raw)
         checkpoint = Checkpoint.parse(note.text)
         if checkpoint.origin != self.key.name:
             raise Malformed("of another log")
-        for place, statement in enumerate(self.statements):
-            if statement.allows(checkpoint) and note.signed_by(statement.old):
+        keys = [statement.old for statement in self.statements] + [self.key]
+        for place in reversed(range(len(keys))):
+            if self.allows(place, checkpoint) and note.signed_by(keys[place]):
                 return checkpoint, place
-        if not note.signed_by(self.key):
-            raise Malformed("not signed by the log")
-        return checkpoint, len(self.statements)
+        raise Malformed("not signed by the log")
 
 
 def read_statement(path: str) -> Statement:
@@ -119,4 +132,6 @@ def read(container: Container, key: Key) -> Log:
         statements.append(statement)
     stream.check_crc()
     require(not statements or statements[-1].new == key, "succession: does not lead to the key of the bundle")
+    keys = [statement.old for statement in statements] + [key]
+    require(len(set(keys)) == len(keys), "succession: a key that was replaced comes back")
     return Log(key, statements)

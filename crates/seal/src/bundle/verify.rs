@@ -19,7 +19,7 @@ use super::{Member, README, outside};
 use crate::note::{Checkpoint, NoteKey};
 use crate::part::Place;
 use crate::stamp::Root;
-use crate::succession::{Lineage, Reason, Statement};
+use crate::succession::{GivenUp, Lineage, Statement};
 use crate::suite::{hex, sha256};
 use crate::witness::WitnessKey;
 
@@ -216,10 +216,10 @@ pub fn verify(input: &mut (impl Read + Seek), mut options: VerifyOptions<'_>) ->
     let members = layout(input)?;
     let mut bundle = Bundle { input, members };
     let key = bundle.key()?;
-    let lineage = outside::lineage(&bundle.whole(Member::Succession)?, &key)?;
-    let given_up = trust(&options, &lineage)?;
+    let mut lineage = outside::lineage(&bundle.whole(Member::Succession)?, &key)?;
+    let given_up = trust(&options, &mut lineage)?;
     let manifest = Manifest::open(&bundle.whole(Member::Manifest)?, &key)?;
-    let pinned = bundle.checkpoint(&manifest, &key)?;
+    let pinned = bundle.checkpoint(&manifest, &lineage)?;
     bundle.readme(&manifest)?;
     bundle.listed(Member::Succession, &manifest)?;
     let consistency = bundle.listed(Member::Consistency, &manifest)?;
@@ -240,7 +240,7 @@ pub fn verify(input: &mut (impl Read + Seek), mut options: VerifyOptions<'_>) ->
     }
     let reach = given_up
         .as_ref()
-        .map(|given_up| given_up.reach(&report.anchors))
+        .map(|given_up| reach(given_up, &report.anchors))
         .transpose()?;
     report.given_up_at = given_up.map(|given_up| given_up.at);
     let (known, gap_lines) = {
@@ -264,31 +264,23 @@ pub fn verify(input: &mut (impl Read + Seek), mut options: VerifyOptions<'_>) ->
     Ok(report)
 }
 
-/// A key that was given up as compromised: its signatures prove nothing any more, but what somebody outside had seen of
-/// them before stands.
-struct GivenUp {
-    at: Timestamp,
-    /// Which key of the log.
-    generation: usize,
+/// The last record that is proved by an anchor from before a key was given up: its signatures prove nothing any more, but
+/// what somebody outside had seen of them before stands.
+fn reach(given_up: &GivenUp, anchors: &[AnchorReport]) -> Result<Position, BundleError> {
+    let before = |anchor: &&AnchorReport| {
+        anchor.proved && anchor.at < given_up.at && anchor.generation <= given_up.generation
+    };
+    let reach = anchors
+        .iter()
+        .filter(before)
+        .map(|anchor| anchor.last_record)
+        .max();
+    reach.ok_or_else(|| Fault::GivenUp { at: given_up.at }.at(Where::Member(Member::ZonePub.name())))
 }
 
-impl GivenUp {
-    /// The last record that is proved by an anchor from before.
-    fn reach(&self, anchors: &[AnchorReport]) -> Result<Position, BundleError> {
-        let before = |anchor: &&AnchorReport| {
-            anchor.proved && anchor.at < self.at && anchor.generation <= self.generation
-        };
-        let reach = anchors
-            .iter()
-            .filter(before)
-            .map(|anchor| anchor.last_record)
-            .max();
-        reach.ok_or_else(|| Fault::GivenUp { at: self.at }.at(Where::Member(Member::ZonePub.name())))
-    }
-}
-
-/// Whether the key that was given leads to the bundle's; and whether one on the way was given up.
-fn trust(options: &VerifyOptions<'_>, lineage: &Lineage) -> Result<Option<GivenUp>, BundleError> {
+/// Whether the key that was given leads to the bundle's, as the statement from outside allows; and whether one on the way
+/// was given up.
+fn trust(options: &VerifyOptions<'_>, lineage: &mut Lineage) -> Result<Option<GivenUp>, BundleError> {
     let Some(given) = &options.key else {
         return Ok(None);
     };
@@ -297,23 +289,12 @@ fn trust(options: &VerifyOptions<'_>, lineage: &Lineage) -> Result<Option<GivenU
         let text = "not the key that was given: another zone's bundle, or a forged one";
         failed(place, text)
     })?;
-    if let Some(statement) = lineage.compromised_since(generation) {
-        let generation = lineage.generation(&statement.old).unwrap_or(generation);
-        let at = statement.at;
-        return Ok(Some(GivenUp { at, generation }));
+    if let Some(note) = options.succession {
+        let place = Where::Succession;
+        let statement = Statement::open(note).map_err(|error| Fault::from(error).at(place))?;
+        lineage.heed(statement).map_err(|text| failed(place, text))?;
     }
-    let Some(note) = options.succession else {
-        return Ok(None);
-    };
-    let place = Where::Succession;
-    let statement = Statement::open(note).map_err(|error| Fault::from(error).at(place))?;
-    let old = lineage.generation(&statement.old);
-    let old = old.ok_or_else(|| failed(place, "it is about another key than the bundle's"))?;
-    let compromised = statement.reason == Reason::Compromised && *lineage.current() == statement.old;
-    Ok(compromised.then_some(GivenUp {
-        at: statement.at,
-        generation: old,
-    }))
+    Ok(lineage.given_up(generation))
 }
 
 fn begin_report(manifest: &Manifest, options: &VerifyOptions<'_>, bytes: u64) -> Report {
@@ -407,7 +388,7 @@ impl<R: Read + Seek> Bundle<'_, R> {
         }
     }
 
-    fn checkpoint(&mut self, manifest: &Manifest, key: &NoteKey) -> Result<Checkpoint, BundleError> {
+    fn checkpoint(&mut self, manifest: &Manifest, lineage: &Lineage) -> Result<Checkpoint, BundleError> {
         let place = Where::Member(Member::Checkpoint.name());
         let zone_pub = self.whole(Member::ZonePub)?;
         check_listed(
@@ -418,7 +399,9 @@ impl<R: Read + Seek> Bundle<'_, R> {
         )?;
         let note = self.listed(Member::Checkpoint, manifest)?;
         let note = std::str::from_utf8(&note).map_err(|_| failed(place, "not UTF-8"))?;
-        let pinned = Checkpoint::open(note, Some(key)).map_err(|error| Fault::from(error).at(place))?;
+        let pinned = lineage
+            .pinned(note)
+            .map_err(|error| Fault::from(error).at(place))?;
         if Pinned::of(&pinned) == manifest.checkpoint {
             Ok(pinned)
         } else {

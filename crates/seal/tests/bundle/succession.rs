@@ -163,6 +163,42 @@ fn a_statement_from_outside_takes_an_old_bundles_key_back() {
 }
 
 #[test]
+fn a_bundle_that_follows_another_successor_than_the_owner_named_is_refused() {
+    let (old, mut thief) = both();
+    thief.signing = SigningKey::from_seed(&key(5)).unwrap();
+    thief.key.public = thief.signing.public();
+    let genuine = Statement::open(&statement(Reason::Rotated, COSIGNED + 100)).unwrap();
+    let choice: Choice = [(2, Shown::Sealed)].into();
+    for stolen in [Reason::Rotated, Reason::Compromised] {
+        let forged = Statement {
+            new: thief.key.clone(),
+            reason: stolen,
+            ..genuine.clone()
+        };
+        let forged = [forged.sign(&old.signing, &thief.signing)];
+        let bytes = thief.bundle_with((4, &[3]), &choice, &[], (&forged, &[old.cosigned(3)]));
+        let check = |given: &NoteKey, told: Option<&str>| {
+            let options = VerifyOptions {
+                key: Some(given.clone()),
+                witnesses: vec![witness_key()],
+                succession: told,
+                ..VerifyOptions::default()
+            };
+            verify(&mut Cursor::new(&bytes), options).map_err(|error| error.to_string())
+        };
+        // Who was told nothing is deceived.
+        assert!(check(&old.key, None).is_ok());
+        for reason in [Reason::Rotated, Reason::Compromised] {
+            let told = statement(reason, COSIGNED + 100);
+            for given in [&old.key, &thief.key] {
+                let error = check(given, Some(&told)).unwrap_err();
+                assert!(error.contains("another new key than the bundle"), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_checkpoint_kept_from_the_old_key_is_of_one_log_with_the_new_keys_bundle() {
     let (old, new) = both();
     let bytes = bundle(&statement(Reason::Rotated, COSIGNED), 7, &[]);
