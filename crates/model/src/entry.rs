@@ -19,6 +19,9 @@ pub const WRAPPED_KEY_BYTES: usize = 40;
 /// An uncompressed P-256 point (SEC 1).
 pub const POINT_BYTES: usize = 65;
 
+/// First byte of such a point.
+const UNCOMPRESSED: u8 = 4;
+
 /// The header of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
@@ -488,7 +491,9 @@ fn decode_kind(code: u8, input: &mut Reader<'_>) -> Result<Kind, Malformed> {
         }),
         5 => Kind::Gap(decode_gap(input)?),
         6 => Kind::Destruction(Destruction {
-            reason: input.u16()?,
+            reason: Some(input.u16()?)
+                .filter(|reason| (1..=2).contains(reason))
+                .ok_or(Malformed::Value("reason of a destruction"))?,
             keys: decode_keys(input)?,
             key: KeyId(input.array()?),
             salt: input.array()?,
@@ -502,7 +507,9 @@ fn decode_kind(code: u8, input: &mut Reader<'_>) -> Result<Kind, Malformed> {
                 ordinal: input.u32()?,
             },
             file: input.u16()?,
-            state: input.u8()?,
+            state: Some(input.u8()?)
+                .filter(|state| (1..=4).contains(state))
+                .ok_or(Malformed::Value("state of a file"))?,
         }),
         _ => return Err(Malformed::Value("entry kind")),
     })
@@ -550,10 +557,15 @@ fn decode_origin(input: &mut Reader<'_>) -> Result<Origin, Malformed> {
             .name()?
             .parse()
             .map_err(|_| Malformed::Value("connection"))?,
-        connector: input.name()?.to_owned(),
+        connector: Some(input.name()?)
+            .filter(|connector| !connector.is_empty())
+            .ok_or(Malformed::Value("connector"))?
+            .to_owned(),
         connector_version: input.u32()?,
         received_at: Timestamp::from_micros(input.i64()?),
-        verdict: input.u8()?,
+        verdict: Some(input.u8()?)
+            .filter(|verdict| *verdict <= 1)
+            .ok_or(Malformed::Value("verdict"))?,
         secret: input.u8()?,
         minimum_lock_days: input.u32()?,
     })
@@ -582,7 +594,9 @@ pub fn decode_sealing(input: &mut Reader<'_>) -> Result<Sealing, Malformed> {
         chunk: input.u32()?,
         last: decode_flag(input)?,
         epoch: input.u32()?,
-        encapsulation: input.array()?,
+        encapsulation: Some(input.array()?)
+            .filter(|point: &[u8; POINT_BYTES]| point.first() == Some(&UNCOMPRESSED))
+            .ok_or(Malformed::Value("point"))?,
         wrapped_key: input.array()?,
         commitment: input.array()?,
     })

@@ -68,6 +68,10 @@ impl Batch {
             last_at: Timestamp::from_micros(reader.i64()?),
         };
         reader.end()?;
+        let end = batch.first.0.checked_add(u64::from(batch.count));
+        if batch.node.is_empty() || batch.count == 0 || end.is_none() {
+            return Err(Malformed::Value("node or number of entries of a batch"));
+        }
         Ok(batch)
     }
 
@@ -101,6 +105,24 @@ mod tests {
         assert_eq!(Batch::decode(&bytes), Ok(batch));
         for end in 0..bytes.len() {
             assert!(Batch::decode(&bytes[..end]).is_err());
+        }
+        let good = Batch::decode(&bytes).unwrap();
+        let (nobody, none, beyond) = (
+            Batch {
+                node: String::new(),
+                ..good.clone()
+            },
+            Batch {
+                count: 0,
+                ..good.clone()
+            },
+            Batch {
+                first: Position(u64::MAX - 3),
+                ..good
+            },
+        );
+        for wrong in [nobody, none, beyond] {
+            assert!(Batch::decode(&wrong.encode()).is_err(), "{wrong:?}");
         }
     }
 }

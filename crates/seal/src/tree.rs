@@ -222,6 +222,22 @@ pub fn is_consistent(old: u64, old_root: &Hash, new: u64, new_root: &Hash, path:
     last == 0 && old_hash == *old_root && new_hash == *new_root
 }
 
+/// Hashes in a consistency proof between two sizes, the older at least 1.
+pub fn consistency_length(old: u64, new: u64) -> usize {
+    let (mut old, mut new, mut begins) = (old, new, true);
+    let mut hashes = 0;
+    while old > 0 && old < new {
+        let left = split_point(new);
+        if old <= left {
+            new = left;
+        } else {
+            (old, new, begins) = (old - left, new - left, false);
+        }
+        hashes += 1;
+    }
+    hashes + usize::from(!begins)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -278,6 +294,7 @@ mod tests {
                 );
                 assert!(!is_consistent(old as u64, &[9; 32], new as u64, &new_root, &path));
                 if old > 0 && old < new {
+                    assert_eq!(consistency_length(old as u64, new as u64), path.len());
                     assert!(!is_consistent(old as u64, &old_root, new as u64, &[9; 32], &path));
                 }
             }

@@ -51,6 +51,29 @@ class Lines(Case):
             bundle = Bundle([[act(), capture(1)]], members_changed={"messages.jsonl": raw + b"\n"})
             self.assert_refused(bundle, "messages.jsonl, line 1: ")
 
+    def test_bounds_of_a_record(self):
+        def line(record: str) -> Bundle:
+            raw = jsontext.spelled(LINE).decode().replace("{}", '{"a":' + record + "}")
+            return Bundle([[act(), capture(1)]], members_changed={"messages.jsonl": raw.encode() + b"\n"})
+
+        def nested(depth: int) -> str:
+            return "[" * depth + "]" * depth
+
+        for record in (nested(125), "-0", "1e308", "9" * 300, '"\\ud83d\\ude00"', '{"\\u0061":1}'):
+            self.assert_holds(line(record))
+        for record in (nested(126), nested(500), "1e309", "-1e309", "9" * 310, "01", "1.", ".5", "+1", "Infinity",
+                       '"\\udc00"', '{"a":1,"\\u0061":2}', '"\t"', "'a'"):
+            self.assert_refused(line(record), "messages.jsonl, line 1: ")
+        # Other spellings of what the line itself says.
+        whole = jsontext.spelled(LINE)
+        for raw in (whole.replace(b'"1.0"', b'"\\u0031.0"'), whole.replace(b"raw", b"r\\u0061w"),
+                    whole.replace(b":", b" : "), whole.replace(b'"whats', b'"\\u0077hats')):
+            self.assert_holds(Bundle([[act(), capture(1)]], members_changed={"messages.jsonl": raw + b"\n"}))
+        for version in (b"-0", b"1e0", b"1.0", b"4294967296", b"01"):
+            raw = whole.replace(b'version":1', b'version":' + version)
+            bundle = Bundle([[act(), capture(1)]], members_changed={"messages.jsonl": raw + b"\n"})
+            self.assert_refused(bundle, "messages.jsonl, line 1: ")
+
     def test_a_last_line_without_an_end(self):
         bundle = Bundle([[act(), capture(1)]], members_changed={"messages.jsonl": jsontext.spelled(LINE)})
         self.assert_refused(bundle, "messages.jsonl, line 1: no end")

@@ -126,6 +126,9 @@ class Form(Stamped):
             with self.subTest(content=content.hex()):
                 self.assert_malformed(self.token(content=content))
         self.assert_malformed(self.token(content=info(self.imprint, version=2)), "a TSTInfo of another version")
+        for time, accuracy in ((b"19691231235959Z", b""), (b"99991231235959.9Z", der(0x30, number(1)))):
+            content = info(self.imprint, time=time, accuracy=accuracy)
+            self.assert_malformed(self.token(content=content), "a time that has no text")
         for time in (b"", b"20231114221500", b"202311142215Z", b"20231114221500.0Z", b"20231114221500.10Z",
                      b"20231114221500.Z", b"20231114221500+0100", b"20231314221500Z", b"20230230221500Z",
                      b"20231114221560Z", b"231114221500Z"):
@@ -164,7 +167,7 @@ class Signer(Stamped):
         type_ = stamping.attribute(stamping.CONTENT_TYPE, oid(stamping.TST_INFO))
         hash_ = stamping.attribute(stamping.MESSAGE_DIGEST, der(4, digest))
         names = stamping.names_second(own)
-        other = stamping.attribute(b"\x2a\3", number(1))
+        other = stamping.attribute(b"\x2a\3", number(1)) + stamping.attribute(b"\x2a\4", b"\x1f")
         self.assert_proved(self.token(attributes=[names, other, hash_, type_]))
         for attributes in (
             [], [hash_, names], [type_, names], [type_, hash_], [type_, type_, hash_, names],
@@ -252,7 +255,8 @@ class Chain(Stamped):
             self.assert_does_not_hold(self.below(self.between(years=years)), BELOW)
             root = certificate("Root", ROOT_KEY, "Root", ROOT_KEY, years=years, ca=True)
             self.assert_proved(self.token(), root=root)
-        for time, right in ((b"20240101000000Z", True), (b"20240101000000.5Z", False), (b"20240101000001Z", False)):
+        for time, right in ((b"20240101000000Z", True), (b"20240101000000.5Z", False),
+                            (b"20240101000000.0000001Z", True), (b"20240101000000.000001Z", False), (b"20240101000001Z", False)):
             token = self.token(signer=signer(years=(2020, 2024)), content=info(self.imprint, time=time))
             if right:
                 self.assert_proved(token)
@@ -271,7 +275,7 @@ class Chain(Stamped):
         other = x509.SubjectAlternativeName([x509.RFC822Name("a@example.com")])
         self.assert_does_not_hold(self.below(bound, more=[(other, False)]), BELOW)
         for changes in ({"ca": None}, {"ca": False}, {"usage": CODE}, {"usage": CODE, "usage_critical": False},
-                        {"more": [(stamping.key_usage(False), True)]},
+                        {"usage": [ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE]}, {"more": [(stamping.key_usage(False), True)]},
                         {"more": [(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), b"\5\0"), True)]},
                         {"more": [(x509.NameConstraints([x509.DirectoryName(stamping.named("x"))], None), True)]},
                         {"more": [(x509.PolicyConstraints(0, None), True)]}):
@@ -304,6 +308,16 @@ class Chain(Stamped):
                 for serial in range(20, 32)]
         self.assert_does_not_hold(self.below(*many), "more certificates than can be tried")
 
+    def test_the_issuer_is_found_before_anything_else_is_said_of_the_chain(self):
+        """With a root that does not sign it, an expired chain is not checked; with the one that does it is not right."""
+        unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), b"\5\0")
+        for token in (self.token(signer=signer(years=(2020, 2023))), self.below(self.between(years=(2020, 2023))),
+                      self.below(self.between(usage=CODE)), self.below(self.between(ca=False)),
+                      self.token(signer=signer(more=[(unknown, True)])), self.below(self.between(more=[(unknown, True)]))):
+            for root in (OTHER_ROOT, ROOT_NAMESAKE):
+                self.assert_not_checked(token, root=root)
+            self.assert_does_not_hold(token, BELOW)
+
     def test_a_root_that_signs_in_another_way_signs_nothing_here(self):
         for key, hash_, more in (
             (ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32)), None, {}),
@@ -316,7 +330,7 @@ class Chain(Stamped):
 
     def test_the_name_that_is_said(self):
         only = stamping.named("Only Org", NameOID.ORGANIZATION_NAME)
-        for subject, wanted in ((only, "Only Org"), (x509.Name([]), "")):
+        for subject, wanted in ((only, "Only Org"), (x509.Name([]), "an authority without a name")):
             own = certificate(subject, SIGNER_KEY, "Root", ROOT_KEY, usage=STAMPING)
             self.assertEqual(self.assert_proved(self.token(signer=own))["according_to"], wanted)
 

@@ -39,5 +39,5 @@ def decode_batch(cursor: Cursor, index: int, zone: str) -> Batch:
     batch = Batch(index, *cursor.fields(_FIELDS))
     cursor.end()
     require(batch.count > 0, f"{what}: an empty batch")
-    require(batch.first + batch.count <= 1 << 64, f"{what}: positions beyond the last")
+    require(batch.first + batch.count < 1 << 64, f"{what}: positions beyond the last")
     return batch

@@ -1,9 +1,12 @@
-"""JSON and times, strictly: JSON without doubled names, times in the one spelling a bundle allows."""
+"""JSON and times, strictly: JSON without doubled names and within bounds, times in the one spelling a bundle allows."""
 
 import json
+import math
 import re
 from datetime import datetime, timedelta
 
+# Objects and arrays within one another.
+DEPTH_MAX = 127
 _EPOCH = datetime(1970, 1, 1)
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?Z", re.ASCII)
 
@@ -17,6 +20,8 @@ def parse(raw: bytes):
     try:
         text = raw.decode("utf-8")
         value = _DECODER.decode(text)
+        if _depth(value) > DEPTH_MAX:
+            raise ValueError("too deep")
         if "\\ud" in text.lower():
             # Halves of surrogate pairs are no text.
             json.dumps(value, ensure_ascii=False).encode("utf-8")
@@ -82,6 +87,24 @@ def microseconds(time: str) -> int:
     return seconds * 1_000_000 + int((match[2] or "").ljust(6, "0"))
 
 
+def _depth(value) -> int:
+    deepest, waiting = 0, [(value, 1)]
+    while waiting:
+        one, depth = waiting.pop()
+        if isinstance(one, (dict, list)):
+            deepest = max(deepest, depth)
+            waiting += [(inner, depth + 1) for inner in (one.values() if isinstance(one, dict) else one)]
+    return deepest
+
+
+def _number(text: str):
+    """Whole numbers as they are, but for `-0`; all must be in the range of a double."""
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError("a number out of range")
+    return int(text) if _WHOLE.fullmatch(text) else value
+
+
 def _once(pairs: list) -> dict:
     fields = dict(pairs)
     if len(fields) != len(pairs):
@@ -93,4 +116,7 @@ def _no_constant(text: str):
     raise ValueError(f"{text} is not JSON")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant)
+_WHOLE = re.compile(r"0|-?[1-9][0-9]*")
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_once, parse_constant=_no_constant, parse_int=_number, parse_float=_number
+)

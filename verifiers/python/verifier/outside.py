@@ -111,9 +111,12 @@ def _path_beside(raw: bytes | None, from_size: int, to_size: int) -> list[bytes]
         shape = {"size": is_number, "path": _is_list}
         right = all(jsontext.has_shape(found, shape) for found in stated["from"])
         require(right, "the proof beside: wrong fields")
+        texts = all(isinstance(hash_, str) for found in stated["from"] for hash_ in found["path"])
+        require(texts, "the proof beside: wrong fields")
+        sizes = [found["size"] for found in stated["from"]]
+        require(len(set(sizes)) == len(sizes), "the proof beside: from one size twice")
         paths = [found["path"] for found in stated["from"] if found["size"] == from_size]
-        require(len(paths) == 1, "the proof beside: none from the size of the bundle's checkpoint")
-        require(all(isinstance(hash_, str) for hash_ in paths[0]), "the proof beside: wrong fields")
+        require(bool(paths), "the proof beside: none from the size of the bundle's checkpoint")
         path = [from_base64(hash_) for hash_ in paths[0]]
     except (jsontext.NotJson, Malformed) as error:
         raise DoesNotHold("the proof beside: malformed") from error

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 from . import der
 from .der import OCTETS, SEQUENCE, Value
+from .jsontext import time_text
 from .notes import Malformed
 
 SIGNED_DATA = bytes.fromhex("2a864886f70d010702")
@@ -76,8 +77,10 @@ def _times(raw: bytes, imprint: bytes) -> tuple[datetime, int]:
         raise Malformed("a token without a time") from error
     fraction = int((match[2] or b"").ljust(6, b"0")[:6])
     time = seconds + timedelta(microseconds=fraction)
-    latest = (seconds - _EPOCH) // timedelta(seconds=1) * 1_000_000 + fraction
-    return time, latest + sum(_accuracy(field) for field in fields[5:6] if field.tag == SEQUENCE)
+    first = (seconds - _EPOCH) // timedelta(seconds=1) * 1_000_000 + fraction
+    latest = first + sum(_accuracy(field) for field in fields[5:6] if field.tag == SEQUENCE)
+    _must(first >= 0 and time_text(latest) is not None, "a token of a time that has no text")
+    return time, latest
 
 
 def _accuracy(field: Value) -> int:

@@ -16,6 +16,9 @@ use crate::suite::sha256;
 use crate::tree::{Hash, root_of_inclusion};
 use crate::witness::WitnessKey;
 
+/// The last second of the year 9999: later times have no spelling.
+pub(crate) const LATEST_SECONDS: i64 = 253_402_300_799;
+
 /// Anchors in one bundle.
 pub const ANCHORS_MAX: usize = 4096;
 
@@ -140,7 +143,7 @@ impl Anchor {
                     // Key id, time, signature.
                     let time = signature.get(4..12).and_then(|time| time.first_chunk::<8>());
                     let seconds = time.and_then(|time| i64::try_from(u64::from_be_bytes(*time)).ok());
-                    let fits = seconds.filter(|_| signature.len() == 4 + 8 + 64);
+                    let fits = seconds.filter(|at| signature.len() == 4 + 8 + 64 && *at <= LATEST_SECONDS);
                     let seconds = fits.ok_or(Fault::Is("its proof is not a cosignature"))?;
                     Ok(((*name).to_owned(), Timestamp::from_seconds(seconds)))
                 });
@@ -178,14 +181,18 @@ impl Anchor {
             AnchorKind::Witness => {
                 let whole = self.cosigned()?;
                 let note = Note::parse(&whole)?;
+                let mut earliest: Option<(Timestamp, &str)> = None;
                 for key in witnesses {
                     match key.check(&note) {
-                        Ok(at) => return Ok(Proved::By(key.name.clone(), at)),
-                        Err(crate::note::NoteError::NotSigned) => {}
+                        Ok(at) if earliest.is_none_or(|(before, _)| at < before) => {
+                            earliest = Some((at, &key.name));
+                        }
+                        Ok(_) | Err(crate::note::NoteError::NotSigned) => {}
                         Err(error) => return Err(error.into()),
                     }
                 }
-                Ok(Proved::NotChecked)
+                let by = earliest.map(|(at, name)| Proved::By(name.to_owned(), at));
+                Ok(by.unwrap_or(Proved::NotChecked))
             }
             AnchorKind::TimeStamp if roots.is_empty() => Ok(Proved::NotChecked),
             AnchorKind::TimeStamp => match stamp::verify(&self.token()?, &self.imprint(), roots) {

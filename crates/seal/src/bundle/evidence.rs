@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::io::{Read, Seek};
 
 use model::bytes::{Malformed, Reader};
-use model::entry::{Header, Kind, Sealing, Wrap};
-use model::{CaptureId, Position, ZoneId};
+use model::entry::{Destruction, Header, Kind, Sealing, Wrap};
+use model::{CaptureId, KeyId, Position, ZoneId};
 use zeroize::Zeroizing;
 
 use super::GAPS_MAX;
@@ -15,60 +15,14 @@ use super::frames::{self, Blocks, Frame, locator};
 use super::headers::Headers;
 use super::known::Known;
 use super::lines::gap_line;
+use super::rebuilt::Rebuilt;
 use super::verify::{Report, Sink};
 use crate::batch::Batch;
 use crate::note::Checkpoint;
 use crate::part::Item;
 use crate::suite::{self, Key, TAG_BYTES};
-use crate::tree::{Hash, RootBuilder, root_of_inclusion};
+use crate::tree::{Hash, root_of_inclusion};
 use crate::{act, envelope, part};
-
-/// A tree that is rebuilt from shown leaves and omitted subtrees.
-struct Rebuilt {
-    builder: RootBuilder,
-    next: u64,
-    count: u64,
-    /// The omitted subtree before this place, as first leaf and height.
-    omitted: Option<(u64, u8)>,
-}
-
-impl Rebuilt {
-    fn new(count: u32) -> Self {
-        Rebuilt {
-            builder: RootBuilder::new(),
-            next: 0,
-            count: u64::from(count),
-            omitted: None,
-        }
-    }
-
-    fn is_done(&self) -> bool {
-        self.next == self.count
-    }
-
-    fn leaf(&mut self, hash: Hash) {
-        self.builder.push(hash);
-        self.next += 1;
-        self.omitted = None;
-    }
-
-    /// A subtree that is not shown. Only the largest that may stand there: one thing is said in one way.
-    fn omit(&mut self, height: u8, hash: Hash) -> Result<(), Fault> {
-        let size = 1u64.checked_shl(u32::from(height)).filter(|_| height < 32);
-        let size = size.ok_or(Fault::Is("an omitted subtree that is too high"))?;
-        if !self.next.is_multiple_of(size) || self.next + size > self.count {
-            return Err(Fault::Is("an omitted subtree that cannot stand there"));
-        }
-        let joins = |(from, before): (u64, u8)| before == height && from.is_multiple_of(size * 2);
-        if self.omitted.is_some_and(joins) {
-            return Err(Fault::Is("two omitted subtrees that are one"));
-        }
-        self.omitted = Some((self.next, height));
-        self.builder.push_subtree(size, hash);
-        self.next += size;
-        Ok(())
-    }
-}
 
 /// The batch being rebuilt.
 struct Open {
@@ -88,7 +42,7 @@ impl Open {
     }
 
     fn position(&self) -> Position {
-        self.batch.first.plus(self.tree.next)
+        self.batch.first.plus(self.tree.next())
     }
 
     /// Whether a record at the edge of the batch was recorded when the batch says.
@@ -110,7 +64,10 @@ struct OpenPart {
 /// A capture of several chunks, not yet at its last.
 struct Progress {
     first: Position,
-    next: u32,
+    next: u64,
+    /// All so far were here, in order, under one commitment.
+    whole: bool,
+    /// And opened.
     opened: bool,
     commitment: [u8; 32],
 }
@@ -216,21 +173,7 @@ impl<'a, 's> Evidence<'a, 's> {
         if open.batch.zone != *self.zone {
             return Err(failed(place, "of another zone"));
         }
-        if open.batch.count == 0
-            || open
-                .batch
-                .first
-                .0
-                .checked_add(u64::from(open.batch.count))
-                .is_none()
-        {
-            return Err(failed(place, "a batch that cannot be"));
-        }
-        let follows = self.before.is_none_or(|(before, end)| {
-            let next = before.checked_add(1) == Some(index);
-            index > before && (open.batch.first == end || !next && open.batch.first > end)
-        });
-        if !follows {
+        if !self.follows(index, open.batch.first) {
             return Err(failed(place, "does not follow the batch before it"));
         }
         let leaf = suite::sha256(preimage);
@@ -241,6 +184,19 @@ impl<'a, 's> Evidence<'a, 's> {
         self.open = Some(open);
         self.report.batches += 1;
         Ok(())
+    }
+
+    /// Positions have no holes, and a batch has at least one: as many are passed over as batches, or more.
+    fn follows(&self, index: u64, first: Position) -> bool {
+        let (next, end) = self
+            .before
+            .map_or((Some(0), Position(0)), |(index, end)| (index.checked_add(1), end));
+        let batches = next.and_then(|next| index.checked_sub(next));
+        match (batches, first.0.checked_sub(end.0)) {
+            (Some(0), Some(positions)) => positions == 0,
+            (Some(batches), Some(positions)) => batches <= positions,
+            _ => false,
+        }
     }
 
     fn omitted(&mut self, payload: &[u8], place: Where) -> Result<(), BundleError> {
@@ -266,7 +222,7 @@ impl<'a, 's> Evidence<'a, 's> {
         else {
             return Ok(());
         };
-        if open.tree.builder.root() != open.batch.root {
+        if open.tree.root() != open.batch.root {
             return Err(failed(open.place(), "its records do not lead to its root"));
         }
         if open.shown == 0 {
@@ -279,7 +235,7 @@ impl<'a, 's> Evidence<'a, 's> {
         let Some(open) = self.part.take_if(|open| open.tree.is_done()) else {
             return Ok(());
         };
-        if open.tree.builder.root() != open.part.items_root {
+        if open.tree.root() != open.part.items_root {
             return Err(failed(
                 Where::Record(open.position),
                 "its items do not lead to its root",
@@ -365,12 +321,14 @@ impl<'a, 's> Evidence<'a, 's> {
             Kind::Wrap(wrap) => bare(body, key).and_then(|()| self.wrap(wrap)).map_err(at),
             Kind::Gap(gap) => bare(body, key).and_then(|()| self.gap(position, gap)).map_err(at),
             Kind::Act(sealed) => {
+                check_sealed(body).map_err(at)?;
                 let Some(key) = key else { return Ok(()) };
                 let opened = act::open_act_with(self.zone, sealed, key, body, &mut self.plain);
                 opened.map_err(|error| at(error.into()))?;
                 self.acted(position)
             }
             Kind::Destruction(sealed) => {
+                destruction_body(sealed, body, key).map_err(at)?;
                 self.known.destroyed(&sealed.keys).map_err(at)?;
                 let Some(key) = key else { return Ok(()) };
                 let opened = act::open_destruction_with(self.zone, sealed, key, body, &mut self.plain);
@@ -419,6 +377,7 @@ impl<'a, 's> Evidence<'a, 's> {
         if body.len() > envelope::CHUNK_BYTES + TAG_BYTES {
             return Err(failed(place, "its body is longer than a chunk"));
         }
+        check_sealed(body).map_err(|fault| fault.at(place))?;
         if let Some(key) = key {
             let opened = suite::check_commitment(key, &sealing.commitment)
                 .and_then(|()| envelope::open_chunk(self.zone, sealing, key, body, &mut self.plain));
@@ -435,50 +394,57 @@ impl<'a, 's> Evidence<'a, 's> {
     }
 
     /// Joins the chunks of a capture: it counts as opened when all were, in order. Returns its first position, or
-    /// none when its beginning is not in the bundle.
+    /// none when not all before this chunk were opened.
     fn advance(
         &mut self,
         position: Position,
         sealing: &Sealing,
         opened: bool,
     ) -> Result<Option<Position>, Fault> {
-        let mut at = if sealing.chunk == 0 {
-            Progress {
-                first: position,
-                next: 0,
-                opened: true,
-                commitment: sealing.commitment,
+        let before = self.progress.remove(&sealing.capture);
+        if before.is_some() {
+            self.known.refund(PROGRESS_BYTES);
+        }
+        let mut at = match (sealing.chunk, before) {
+            (0, before) => {
+                self.report.captures.incomplete += u64::from(before.is_some());
+                Progress {
+                    first: position,
+                    next: 0,
+                    whole: true,
+                    opened: true,
+                    commitment: sealing.commitment,
+                }
             }
-        } else {
-            match self.progress.remove(&sealing.capture) {
-                Some(progress) if progress.next == sealing.chunk => {
-                    self.known.refund(PROGRESS_BYTES);
-                    progress
-                }
-                other => {
-                    self.report.captures.incomplete += u64::from(other.is_some() || sealing.last);
-                    return Ok(None);
-                }
+            (_, Some(progress)) => progress,
+            (_, None) => {
+                self.report.captures.incomplete += u64::from(sealing.last);
+                return Ok(None);
             }
         };
-        if at.commitment != sealing.commitment {
-            return Err(Fault::Is("not under the key of the chunk before it"));
-        }
-        at.opened &= opened;
-        at.next = sealing.chunk.saturating_add(1);
         let first = at.first;
+        let same_key = at.commitment == sealing.commitment;
+        if sealing.chunk == 0 && !opened {
+            self.known.capture_begins_sealed(first.0)?;
+        } else if opened && same_key && !(sealing.chunk == 0 && sealing.last) {
+            self.known.capture_touched(first.0)?;
+        }
+        at.whole &= at.next == u64::from(sealing.chunk) && same_key;
+        at.opened &= at.whole && opened;
+        at.next = u64::from(sealing.chunk) + 1;
+        let goes_on = at.opened;
         if !sealing.last {
             self.known.charge(PROGRESS_BYTES)?;
-            if self.progress.insert(sealing.capture, at).is_some() {
-                return Err(Fault::Is("a second beginning of the same capture"));
-            }
+            self.progress.insert(sealing.capture, at);
+        } else if !at.whole {
+            self.report.captures.incomplete += 1;
         } else if at.opened {
             self.report.captures.opened += 1;
             self.known.capture_opened(first.0)?;
         } else {
             self.known.capture_sealed(first.0)?;
         }
-        Ok(Some(first))
+        Ok(goes_on.then_some(first))
     }
 
     fn begin_part(&mut self, payload: &[u8]) -> Result<(), BundleError> {
@@ -503,7 +469,7 @@ impl<'a, 's> Evidence<'a, 's> {
         let Some(mut open) = self.part.take() else {
             return Err(BundleError::NotABundle);
         };
-        let index = u32::try_from(open.tree.next).unwrap_or(u32::MAX);
+        let index = u32::try_from(open.tree.next()).unwrap_or(u32::MAX);
         let place = Where::Item {
             position: open.position,
             index,
@@ -517,6 +483,7 @@ impl<'a, 's> Evidence<'a, 's> {
         if item.len() > part::ITEM_BYTES_MAX {
             return Err(failed(place, "longer than an item"));
         }
+        check_sealed(item.ciphertext).map_err(|fault| fault.at(place))?;
         self.count(&leaf, key.is_some());
         open.tree.leaf(leaf);
         self.report.items.shown += 1;
@@ -564,6 +531,23 @@ impl<'a, 's> Evidence<'a, 's> {
 
 /// Position, header, body and disclosed key of a record.
 type ShownRecord<'a> = (Position, Box<Header>, &'a [u8], Option<Key>);
+
+/// Whether it could be opened at all: disclosed or not, it is at least as long as its tag.
+fn check_sealed(body: &[u8]) -> Result<(), Fault> {
+    if body.len() < TAG_BYTES {
+        return Err(Fault::Is("shorter than anything sealed"));
+    }
+    Ok(())
+}
+
+/// What was done by rule has no body and names no key for one; all else has both.
+fn destruction_body(sealed: &Destruction, body: &[u8], key: Option<&Key>) -> Result<(), Fault> {
+    let named = sealed.key != KeyId::NONE || sealed.salt != [0; 16] || sealed.commitment != [0; 32];
+    match named {
+        true => check_sealed(body),
+        false => bare(body, key),
+    }
+}
 
 /// Nothing sealed stands in it, so nothing can be disclosed of it.
 fn bare(body: &[u8], key: Option<&Key>) -> Result<(), Fault> {

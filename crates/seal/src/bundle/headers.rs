@@ -112,7 +112,7 @@ mod tests {
             chunk: u32::from(n),
             last: n.is_multiple_of(2),
             epoch: 1,
-            encapsulation: [n; POINT_BYTES],
+            encapsulation: std::array::from_fn::<_, POINT_BYTES, _>(|at| if at == 0 { 4 } else { n }),
             wrapped_key: [n; WRAPPED_KEY_BYTES],
             commitment: [n; 32],
         };

@@ -108,6 +108,9 @@ pub(super) struct Known {
     memory_left: usize,
     opened_captures: Stretches<u64>,
     sealed_captures: Vec<u64>,
+    /// Captures whose first chunk is here without a key, and captures of several chunks one of which has its key.
+    begun_sealed: Stretches<u64>,
+    touched: Stretches<u64>,
     opened_items: Stretches<(u64, u32)>,
     sealed_items: u64,
     keys: Vec<KeyId>,
@@ -122,6 +125,8 @@ impl Known {
             memory_left: memory_bytes,
             opened_captures: Stretches::default(),
             sealed_captures: Vec::new(),
+            begun_sealed: Stretches::default(),
+            touched: Stretches::default(),
             opened_items: Stretches::default(),
             sealed_items: 0,
             keys: Vec::new(),
@@ -160,6 +165,16 @@ impl Known {
     pub(super) fn capture_sealed(&mut self, first: u64) -> Result<(), Fault> {
         self.sealed_captures.push(first);
         self.charge(8)
+    }
+
+    pub(super) fn capture_begins_sealed(&mut self, first: u64) -> Result<(), Fault> {
+        let grown = self.begun_sealed.add(first);
+        self.charge(grown * 16)
+    }
+
+    pub(super) fn capture_touched(&mut self, first: u64) -> Result<(), Fault> {
+        let grown = self.touched.add(first);
+        self.charge(grown * 16)
     }
 
     pub(super) fn item_opened(&mut self, source: u64, ordinal: u32) -> Result<(), Fault> {
@@ -201,6 +216,8 @@ impl Known {
     pub(super) fn settle(&mut self) {
         self.opened_captures.settle();
         self.opened_items.settle();
+        self.begun_sealed.settle();
+        self.touched.settle();
         self.captures.settle(&self.keys, &self.destroyed);
         self.items.settle(&self.keys, &self.destroyed);
         self.sealed_captures.sort_unstable();
@@ -215,12 +232,16 @@ impl Known {
         self.opened_items.contains((source, ordinal))
     }
 
-    /// Whether a record can no longer be opened: its capture, with a wrap, or its item was shown sealed, and each
-    /// lock of it that was shown has lost a key.
+    /// Whether a record can no longer be opened: its capture, with a wrap, or its item was shown sealed; each lock that
+    /// was shown, of the capture and of the item, has lost a key; and no key that was disclosed opens any of it.
     pub(super) fn is_erased(&self, source: u64, ordinal: u32) -> bool {
-        let opened = self.is_capture_opened(source) || self.is_item_opened(source, ordinal);
-        let capture = self.sealed_captures.binary_search(&source).is_ok() && self.captures.is_erased(source);
-        !opened && (capture || self.items.is_erased((source, ordinal)))
+        let item = (source, ordinal);
+        let opened = self.is_capture_opened(source)
+            || self.touched.contains(source)
+            || self.is_item_opened(source, ordinal);
+        let could_open = self.captures.living.contains(source) || self.items.living.contains(item);
+        let capture = self.begun_sealed.contains(source) && self.captures.erased.contains(source);
+        !opened && !could_open && (capture || self.items.erased.contains(item))
     }
 
     /// Captures shown without a key: those of them that are erased, and the others.
@@ -256,10 +277,55 @@ mod tests {
     }
 
     #[test]
+    fn each_lock_that_is_shown_must_have_lost_a_key_and_no_disclosed_key_may_open_any_of_it() {
+        let (dead, living) = (KeyId([1; 16]), KeyId([2; 16]));
+        // Captures 5 to 8 are sealed under a dead key, and of each an item.
+        let erased = |change: fn(&mut Known, KeyId)| {
+            let mut known = Known::new(1 << 20);
+            for source in 5..9 {
+                known.capture_begins_sealed(source).unwrap();
+                let keys = known.keys(&[dead]).unwrap();
+                known.capture_locked(source, keys).unwrap();
+                known.item_locked(source, 3, keys).unwrap();
+            }
+            change(&mut known, living);
+            known.destroyed(&[dead]).unwrap();
+            known.settle();
+            [(5, 3), (5, 4), (6, 3)].map(|(source, ordinal)| known.is_erased(source, ordinal))
+        };
+        assert_eq!(erased(|_, _| {}), [true; 3]);
+        // Another wrap still opens the capture, which the dead item came out of.
+        let wrapped: fn(&mut Known, KeyId) = |known, living| {
+            let keys = known.keys(&[living]).unwrap();
+            known.capture_locked(5, keys).unwrap();
+        };
+        assert_eq!(erased(wrapped), [false, false, true]);
+        // Another part still opens that item, though all wraps of the capture are dead.
+        let parted: fn(&mut Known, KeyId) = |known, living| {
+            let keys = known.keys(&[living]).unwrap();
+            known.item_locked(5, 3, keys).unwrap();
+        };
+        assert_eq!(erased(parted), [false, true, true]);
+        assert_eq!(
+            erased(|known, _| known.item_opened(5, 3).unwrap()),
+            [false, true, true]
+        );
+        assert_eq!(
+            erased(|known, _| known.capture_opened(5).unwrap()),
+            [false, false, true]
+        );
+        assert_eq!(
+            erased(|known, _| known.capture_touched(5).unwrap()),
+            [false, false, true]
+        );
+    }
+
+    #[test]
     fn a_capture_is_erased_when_every_lock_that_was_shown_lost_a_key() {
         let (a, b) = (KeyId([1; 16]), KeyId([2; 16]));
         let mut known = Known::new(1 << 20);
         for source in [5, 6] {
+            known.capture_begins_sealed(source).unwrap();
             known.capture_sealed(source).unwrap();
             let keys = known.keys(&[a]).unwrap();
             known.capture_locked(source, keys).unwrap();

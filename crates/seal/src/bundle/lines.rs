@@ -1,8 +1,13 @@
 //! Lines of `messages.jsonl` and `gaps.jsonl`.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt;
+
 use model::entry::Gap;
 use model::{ConnectionId, MessageId, Position, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::error::Fault;
@@ -33,15 +38,80 @@ pub(super) struct MessageOut<'a, R> {
 
 /// A line of `messages.jsonl` as it is read.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct MessageIn<'a> {
-    id: &'a str,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
     state: MessageState,
-    connector: &'a str,
+    #[serde(borrow)]
+    connector: Cow<'a, str>,
     #[serde(rename = "connector_version")]
     _connector_version: u32,
     #[serde(borrow)]
     record: &'a RawValue,
+}
+
+/// Fields of a line, in their order.
+const FIELDS: [&str; 5] = ["id", "state", "connector", "connector_version", "record"];
+
+/// The names in an object, in order; none of a value that is no object. Reading it refuses an object, at any depth, that
+/// has a name twice: readers would differ on what it says.
+struct Names(Vec<String>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(NamesVisitor)
+    }
+}
+
+struct NamesVisitor;
+
+impl<'de> Visitor<'de> for NamesVisitor {
+    type Value = Names;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON that has no name twice")
+    }
+
+    fn visit_unit<E>(self) -> Result<Names, E> {
+        Ok(Names(Vec::new()))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Names, E> {
+        Ok(Names(Vec::new()))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Names, E> {
+        Ok(Names(Vec::new()))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Names, E> {
+        Ok(Names(Vec::new()))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Names, E> {
+        Ok(Names(Vec::new()))
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Names, E> {
+        Ok(Names(Vec::new()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Names, A::Error> {
+        while values.next_element::<Names>()?.is_some() {}
+        Ok(Names(Vec::new()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Names, A::Error> {
+        let mut names = Vec::new();
+        while let Some((name, _)) = fields.next_entry::<String, Names>()? {
+            names.push(name);
+        }
+        let once: BTreeSet<&String> = names.iter().collect();
+        if once.len() < names.len() {
+            return Err(de::Error::custom("a name stands twice"));
+        }
+        Ok(Names(names))
+    }
 }
 
 /// Checks a line against what the evidence opened; ids ascend, so none stands twice.
@@ -50,8 +120,12 @@ pub(super) fn check_message(
     before: Option<MessageId>,
     known: &Known,
 ) -> Result<(MessageId, MessageState), Fault> {
-    let message: MessageIn<'_> =
-        serde_json::from_slice(line).map_err(|_| Fault::Is("not a line of this format"))?;
+    let wrong = |_| Fault::Is("not a line of this format");
+    let Names(names) = serde_json::from_slice(line).map_err(wrong)?;
+    if names != FIELDS {
+        return Err(Fault::Is("not a line of this format"));
+    }
+    let message: MessageIn<'_> = serde_json::from_slice(line).map_err(wrong)?;
     let id: MessageId = message
         .id
         .parse()

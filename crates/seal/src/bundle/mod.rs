@@ -20,9 +20,11 @@ mod known;
 mod lines;
 mod manifest;
 mod outside;
+mod rebuilt;
 mod verify;
 mod write;
 
+pub(crate) use anchors::LATEST_SECONDS;
 pub use anchors::{ANCHORS_MAX, Anchor, AnchorKind, AnchorReport, Proved, Read as AnchorRead};
 pub use error::{BundleError, Fault, Where};
 pub use lines::MessageState;

@@ -2,6 +2,8 @@
 //!
 //! Checkpoints from outside: handed out earlier or later than the one a bundle is pinned to.
 
+use std::collections::BTreeSet;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use model::bytes::{Malformed, Reader, Writer};
@@ -13,7 +15,7 @@ use super::frames::{ALONE, HEAD_BYTES, read_path};
 use super::verify::OutsideCheckpoint;
 use crate::note::{Checkpoint, NoteKey};
 use crate::succession::Lineage;
-use crate::tree::{Hash, is_consistent};
+use crate::tree::{Hash, consistency_length, is_consistent};
 
 /// What stands beside a checkpoint that is handed out (`FILE.proof`): how it continues earlier logs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +97,9 @@ pub(super) fn proofs(
         if size <= before || size >= pinned {
             return Err(failed(place, "a size that does not ascend below the pinned one"));
         }
+        if path.len() != consistency_length(size, pinned) {
+            return Err(failed(place, "a path of another length than it must have"));
+        }
         before = size;
         each(size, path);
         Ok(())
@@ -138,7 +143,7 @@ pub(super) fn continues(
     pinned: &Checkpoint,
     consistency: &[u8],
 ) -> Result<Earlier, BundleError> {
-    let mut path = (other.size == 0 || other.size == pinned.size).then(Vec::new);
+    let mut path = (other.size == pinned.size).then(Vec::new);
     proofs(consistency, pinned.size, |size, found| {
         if size == other.size {
             path = Some(found);
@@ -202,11 +207,15 @@ fn beside(text: &str, size: u64, pinned: u64) -> Result<Option<Vec<Hash>>, Bundl
     let place = Where::SideProof;
     let proofs: SideProofs =
         serde_json::from_str(text).map_err(|_| failed(place, "not a proof in this format"))?;
+    let sizes: BTreeSet<u64> = proofs.from.iter().map(|proof| proof.size).collect();
+    if sizes.len() < proofs.from.len() {
+        return Err(failed(place, "it leads from one size twice"));
+    }
     if proofs.to != size {
         return Err(failed(place, "it stands beside a checkpoint of another size"));
     }
     if pinned == 0 {
-        return Ok(Some(Vec::new()));
+        return Ok(None);
     }
     let Some(proof) = proofs.from.iter().find(|proof| proof.size == pinned) else {
         return Ok(None);

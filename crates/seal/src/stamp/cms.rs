@@ -3,12 +3,12 @@
 use aws_lc_rs::digest::{self, Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, SHA512};
 use model::Timestamp;
 use rustls_pki_types::SignatureVerificationAlgorithm;
-use webpki::EndEntityCert;
 
 use super::StampError;
 use super::read::{
-    BOOLEAN, Elements, INTEGER, OCTETS, OID, SEQUENCE, SET, TIME, WRONG, algorithm, context, number, only,
+    BITS, Elements, INTEGER, OCTETS, OID, SEQUENCE, SET, TIME, WRONG, algorithm, context, number, only, truth,
 };
+use crate::bundle::LATEST_SECONDS;
 
 /// Content of object identifiers.
 pub(super) const SHA_256: &[u8] = &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1];
@@ -42,6 +42,8 @@ const ECDSA: [&[u8]; 3] = [
 /// 2.5.4.3 and 2.5.4.10
 const COMMON_NAME: &[u8] = &[0x55, 4, 3];
 const ORGANIZATION: &[u8] = &[0x55, 4, 10];
+/// 2.5.29.15
+const KEY_USAGE: &[u8] = &[0x55, 0x1d, 15];
 /// 2.5.29.37
 const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 37];
 /// 2.5.29.14
@@ -113,10 +115,14 @@ impl<'a> Signed<'a> {
         let mut certificates = Vec::new();
         let given = data.take_if(context(0))?;
         let mut given = Elements::of(given.ok_or(StampError::Is("holds no certificates"))?)?;
-        while given.is_next(SEQUENCE) {
-            certificates.push(given.whole()?);
+        while !given.is_done() {
+            // Those of other kinds are not looked at.
+            let is_one = given.is_next(SEQUENCE);
+            let one = given.whole()?;
+            if is_one {
+                certificates.push(one);
+            }
         }
-        given.end()?;
         data.take_if(context(1))?;
         let mut signers = data.inside(SET)?;
         data.end()?;
@@ -156,7 +162,10 @@ impl<'a> Signed<'a> {
     /// The certificate of the signer.
     pub(super) fn certificate(&self, signer: &Signer<'_>) -> Result<Certificate<'a>, StampError> {
         for der in &self.certificates {
-            let certificate = Certificate::read(der)?;
+            // What cannot be read is another's, and those are not looked at.
+            let Ok(certificate) = Certificate::read(der) else {
+                continue;
+            };
             let found = match signer {
                 Signer::Issuer { issuer, serial } => {
                     certificate.issuer == *issuer && certificate.serial == *serial
@@ -172,7 +181,7 @@ impl<'a> Signed<'a> {
 
     /// The signed attributes: what is signed is a time stamp, of this content, by this certificate.
     pub(super) fn check_attributes(&self, certificate: &[u8]) -> Result<(), StampError> {
-        let (mut of_type, mut of_content, mut by_certificate) = (0, 0, 0);
+        let (mut of_type, mut of_content, mut by_certificate) = (0, 0, [0; 2]);
         let mut attributes = Elements::of(self.attributes)?;
         while !attributes.is_done() {
             let mut attribute = attributes.inside(SEQUENCE)?;
@@ -187,78 +196,90 @@ impl<'a> Signed<'a> {
                     of_content += 1;
                 }
                 SIGNING_CERTIFICATE | SIGNING_CERTIFICATE_V2 => {
-                    names_certificate(values, name == SIGNING_CERTIFICATE_V2, certificate)?;
-                    by_certificate += 1;
+                    let second = name == SIGNING_CERTIFICATE_V2;
+                    names_certificate(values, second, certificate)?;
+                    let [of_first, of_second] = &mut by_certificate;
+                    *(if second { of_second } else { of_first }) += 1;
                 }
                 CONTENT_TYPE => return Err(WRONG),
                 _ => {}
             }
         }
         match (of_type, of_content, by_certificate) {
-            (1, 1, 1..=2) => Ok(()),
-            (1, 1, 0) => Err(StampError::Is("does not name its signing certificate")),
+            (1, 1, [0, 1] | [1, 0] | [1, 1]) => Ok(()),
+            (1, 1, [0, 0]) => Err(StampError::Is("does not name its signing certificate")),
             _ => Err(WRONG),
         }
     }
 
     /// The signature over the signed attributes.
-    pub(super) fn check_signature(&self, certificate: &EndEntityCert<'_>) -> Result<(), StampError> {
+    pub(super) fn check_signature(&self, certificate: &Certificate<'_>) -> Result<(), StampError> {
         // RFC 5652, 5.4: signed as a SET, though it stands under another tag.
         let mut message = vec![SET];
         push_length(&mut message, self.attributes.len());
         message.extend_from_slice(self.attributes);
-        let schemes = self.schemes();
+        let hash = HASHES.iter().position(|hash| **hash == *self.hash);
+        let schemes = match hash {
+            Some(hash) if RSA.first() == Some(&self.scheme) => rsa_with(hash),
+            Some(hash) if RSA.get(hash + 1) == Some(&self.scheme) => rsa_with(hash),
+            Some(hash) if ECDSA.get(hash) == Some(&self.scheme) => ecdsa_with(hash),
+            _ => vec![],
+        };
         if schemes.is_empty() {
             return Err(StampError::Is("signed in a way that is not taken here"));
         }
-        let fits = |scheme: &&dyn SignatureVerificationAlgorithm| {
-            certificate
-                .verify_signature(*scheme, &message, self.signature)
-                .is_ok()
-        };
-        if schemes.iter().any(fits) {
+        if certificate.verifies(&schemes, &message, self.signature) {
             Ok(())
         } else {
             Err(StampError::Is("its signature does not match"))
         }
     }
+}
 
-    /// The ways in which it may be signed: the certificate's key decides among them.
-    fn schemes(&self) -> Vec<&'static dyn SignatureVerificationAlgorithm> {
-        use webpki::aws_lc_rs as by;
-        let place = [&SHA256, &SHA384, &SHA512]
-            .iter()
-            .position(|hash| **hash == *self.hash);
-        let Some(place) = place else { return Vec::new() };
-        let is_rsa = |scheme: &[u8]| RSA.first() == Some(&scheme) || RSA.get(place + 1) == Some(&scheme);
-        match (self.scheme, place) {
-            (scheme, 0) if is_rsa(scheme) => vec![by::RSA_PKCS1_2048_8192_SHA256],
-            (scheme, 1) if is_rsa(scheme) => vec![by::RSA_PKCS1_2048_8192_SHA384],
-            (scheme, 2) if is_rsa(scheme) => vec![by::RSA_PKCS1_2048_8192_SHA512],
-            (scheme, 0) if ECDSA.first() == Some(&scheme) => {
-                vec![
-                    by::ECDSA_P256_SHA256,
-                    by::ECDSA_P384_SHA256,
-                    by::ECDSA_P521_SHA256,
-                ]
-            }
-            (scheme, 1) if ECDSA.get(1) == Some(&scheme) => {
-                vec![
-                    by::ECDSA_P256_SHA384,
-                    by::ECDSA_P384_SHA384,
-                    by::ECDSA_P521_SHA384,
-                ]
-            }
-            (scheme, 2) if ECDSA.get(2) == Some(&scheme) => {
-                vec![
-                    by::ECDSA_P256_SHA512,
-                    by::ECDSA_P384_SHA512,
-                    by::ECDSA_P521_SHA512,
-                ]
-            }
-            _ => Vec::new(),
-        }
+const HASHES: [&Algorithm; 3] = [&SHA256, &SHA384, &SHA512];
+
+/// Ways to sign.
+type Schemes = Vec<&'static dyn SignatureVerificationAlgorithm>;
+
+/// With RSA and the hash at this place of [`HASHES`].
+fn rsa_with(hash: usize) -> Schemes {
+    use webpki::aws_lc_rs as by;
+    match hash {
+        0 => vec![by::RSA_PKCS1_2048_8192_SHA256],
+        1 => vec![by::RSA_PKCS1_2048_8192_SHA384],
+        2 => vec![by::RSA_PKCS1_2048_8192_SHA512],
+        _ => vec![],
     }
+}
+
+/// With ECDSA and that hash: the key decides among the curves.
+fn ecdsa_with(hash: usize) -> Schemes {
+    use webpki::aws_lc_rs as by;
+    match hash {
+        0 => vec![
+            by::ECDSA_P256_SHA256,
+            by::ECDSA_P384_SHA256,
+            by::ECDSA_P521_SHA256,
+        ],
+        1 => vec![
+            by::ECDSA_P256_SHA384,
+            by::ECDSA_P384_SHA384,
+            by::ECDSA_P521_SHA384,
+        ],
+        2 => vec![
+            by::ECDSA_P256_SHA512,
+            by::ECDSA_P384_SHA512,
+            by::ECDSA_P521_SHA512,
+        ],
+        _ => vec![],
+    }
+}
+
+/// How a certificate of a chain may be signed: as a token may be.
+pub(super) fn chain_schemes() -> Schemes {
+    (0..HASHES.len())
+        .flat_map(|hash| [rsa_with(hash), ecdsa_with(hash)].concat())
+        .collect()
 }
 
 /// DER length.
@@ -278,13 +299,23 @@ fn push_length(out: &mut Vec<u8>, length: usize) {
 fn names_certificate(values: &[u8], second: bool, certificate: &[u8]) -> Result<(), StampError> {
     let mut attribute = Elements::of(only(values, SEQUENCE)?)?;
     let mut ids = attribute.inside(SEQUENCE)?;
+    // Policies.
+    attribute.take_if(SEQUENCE)?;
+    attribute.end()?;
     let mut id = ids.inside(SEQUENCE)?;
+    while !ids.is_done() {
+        ids.take(SEQUENCE)?;
+    }
     let hash = match second {
         false => &SHA1_FOR_LEGACY_USE_ONLY,
         true if id.is_next(SEQUENCE) => hash_by(algorithm(&mut id)?)?,
         true => &SHA256,
     };
-    if id.take(OCTETS)? == digest::digest(hash, certificate).as_ref() {
+    let stated = id.take(OCTETS)?;
+    // Issuer and serial number once more.
+    id.take_if(SEQUENCE)?;
+    id.end()?;
+    if stated == digest::digest(hash, certificate).as_ref() {
         Ok(())
     } else {
         Err(StampError::Is(
@@ -296,33 +327,50 @@ fn names_certificate(values: &[u8], second: bool, certificate: &[u8]) -> Result<
 /// What is needed of a certificate beside what `webpki` reads.
 pub(super) struct Certificate<'a> {
     pub(super) der: &'a [u8],
+    /// What is signed in it, by which algorithm, and the signature.
+    signed: &'a [u8],
+    scheme: &'a [u8],
+    signature: &'a [u8],
     issuer: &'a [u8],
     serial: &'a [u8],
+    subject: &'a [u8],
+    /// Algorithm and bits of its key.
+    key: (&'a [u8], &'a [u8]),
     key_id: Option<&'a [u8]>,
     /// Whether the extension is critical, and the usages it names.
     pub(super) usages: Option<(bool, Vec<&'a [u8]>)>,
-    /// Common name, or the organization's.
-    pub(super) name: String,
+    /// Whether its key usage leaves out the signing of certificates.
+    pub(super) may_not_sign: bool,
 }
 
 impl<'a> Certificate<'a> {
-    fn read(der: &'a [u8]) -> Result<Self, StampError> {
+    pub(super) fn read(der: &'a [u8]) -> Result<Self, StampError> {
         let mut whole = Elements::of(only(der, SEQUENCE)?)?;
-        let mut body = whole.inside(SEQUENCE)?;
+        let signed = whole.whole()?;
+        let scheme = whole.inside(SEQUENCE)?.take(OID)?;
+        let signature = bits(&mut whole)?;
+        whole.end()?;
+        let mut body = Elements::of(only(signed, SEQUENCE)?)?;
         body.take_if(context(0))?;
         let serial = body.take(INTEGER)?;
         body.take(SEQUENCE)?;
         let issuer = body.take(SEQUENCE)?;
         body.take(SEQUENCE)?;
         let subject = body.take(SEQUENCE)?;
-        body.take(SEQUENCE)?;
+        let mut key = body.inside(SEQUENCE)?;
+        let key = (key.take(SEQUENCE)?, bits(&mut key)?);
         let mut certificate = Certificate {
             der,
+            signed,
+            scheme,
+            signature,
             issuer,
             serial,
+            subject,
+            key,
             key_id: None,
             usages: None,
-            name: name_in(subject)?,
+            may_not_sign: false,
         };
         while !body.is_done() {
             if let Some(extensions) = body.take_if(context(3))? {
@@ -339,11 +387,15 @@ impl<'a> Certificate<'a> {
         while !extensions.is_done() {
             let mut extension = extensions.inside(SEQUENCE)?;
             let name = extension.take(OID)?;
-            let critical = extension.take_if(BOOLEAN)? == Some(&[0xff]);
+            let critical = truth(&mut extension)?;
             let value = extension.take(OCTETS)?;
             extension.end()?;
             if name == SUBJECT_KEY_ID {
                 self.key_id = Some(only(value, OCTETS)?);
+            } else if name == KEY_USAGE {
+                // The number of unused bits; keyCertSign is the sixth.
+                let bits = only(value, BITS)?.get(1).copied().unwrap_or(0);
+                self.may_not_sign = bits & 0x04 == 0;
             } else if name == EXTENDED_KEY_USAGE {
                 let mut usages = Elements::of(only(value, SEQUENCE)?)?;
                 let mut all = Vec::new();
@@ -355,6 +407,47 @@ impl<'a> Certificate<'a> {
         }
         Ok(())
     }
+
+    /// Who it says it is.
+    pub(super) fn name(&self) -> Result<String, StampError> {
+        name_in(self.subject)
+    }
+
+    /// Whether it has the name of another's issuer.
+    pub(super) fn may_be_issuer_of(&self, other: &Certificate<'_>) -> bool {
+        self.subject == other.issuer
+    }
+
+    /// Whether it has the key that signs another.
+    pub(super) fn signs(&self, other: &Certificate<'_>) -> bool {
+        let by_rsa = RSA.iter().skip(1).position(|name| *name == other.scheme);
+        let by_curve = ECDSA.iter().position(|name| *name == other.scheme);
+        let schemes = match (by_rsa, by_curve) {
+            (Some(hash), _) => rsa_with(hash),
+            (None, Some(hash)) => ecdsa_with(hash),
+            (None, None) => return false,
+        };
+        self.verifies(&schemes, other.signed, other.signature)
+    }
+
+    /// Whether its key made a signature in one of these ways.
+    fn verifies(
+        &self,
+        schemes: &[&'static dyn SignatureVerificationAlgorithm],
+        message: &[u8],
+        signature: &[u8],
+    ) -> bool {
+        let (algorithm, key) = self.key;
+        let mut fitting = schemes
+            .iter()
+            .filter(|scheme| scheme.public_key_alg_id().as_ref() == algorithm);
+        fitting.any(|scheme| scheme.verify_signature(key, message, signature).is_ok())
+    }
+}
+
+/// Bits, all of the last byte used.
+fn bits<'a>(elements: &mut Elements<'a>) -> Result<&'a [u8], StampError> {
+    elements.take(BITS)?.strip_prefix(&[0]).ok_or(WRONG)
 }
 
 /// The common name in a distinguished name, else the organization.
@@ -372,8 +465,8 @@ fn name_in(subject: &[u8]) -> Result<String, StampError> {
                 (None, None) => None,
             };
             match kind {
-                COMMON_NAME => common = text,
-                ORGANIZATION => organization = text,
+                COMMON_NAME => common = common.or(text),
+                ORGANIZATION => organization = organization.or(text),
                 _ => {}
             }
         }
@@ -409,7 +502,7 @@ impl<'a> TstInfo<'a> {
             Some(accuracy) => accuracy_micros(accuracy)?,
             None => 0,
         };
-        info.take_if(BOOLEAN)?;
+        truth(&mut info)?;
         let nonce = info.take_if(INTEGER)?;
         info.take_if(context(0))?;
         info.take_if(context(1))?;
@@ -435,24 +528,33 @@ impl<'a> TstInfo<'a> {
     pub(super) fn generated_at(&self) -> Result<Timestamp, StampError> {
         let text = std::str::from_utf8(self.time).map_err(|_| WRONG)?;
         let text = text.strip_suffix('Z').ok_or(WRONG)?;
-        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        let (whole, fraction) = match text.split_once('.') {
+            Some((_, fraction)) if fraction.is_empty() || fraction.ends_with('0') => return Err(WRONG),
+            Some(pieces) => pieces,
+            None => (text, ""),
+        };
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
         let part = |from, to| whole.get(from..to).ok_or(WRONG);
-        if whole.len() != 14 {
+        if whole.len() != 14 || !digits(whole) || !digits(fraction) {
             return Err(WRONG);
         }
         let (year, month, day) = (part(0, 4)?, part(4, 6)?, part(6, 8)?);
         let (hour, minute, second) = (part(8, 10)?, part(10, 12)?, part(12, 14)?);
         // Finer than a microsecond is not kept.
         let fraction = fraction.get(..6).unwrap_or(fraction);
+        let fraction = fraction.trim_end_matches('0');
         let dot = if fraction.is_empty() { "" } else { "." };
         let text = format!("{year}-{month}-{day}T{hour}:{minute}:{second}{dot}{fraction}Z");
-        Timestamp::parse(&text).map_err(|_| WRONG)
+        let at = Timestamp::parse(&text).map_err(|_| WRONG)?;
+        (at >= Timestamp::from_seconds(0)).then_some(at).ok_or(WRONG)
     }
 
     /// The stated time and the stated inaccuracy.
     pub(super) fn at(&self) -> Result<Timestamp, StampError> {
         let at = self.generated_at()?.as_micros();
-        Ok(Timestamp::from_micros(at.saturating_add(self.accuracy_micros)))
+        let at = Timestamp::from_micros(at.saturating_add(self.accuracy_micros));
+        let spelled = at < Timestamp::from_seconds(LATEST_SECONDS + 1);
+        spelled.then_some(at).ok_or(WRONG)
     }
 }
 
@@ -461,7 +563,11 @@ fn accuracy_micros(accuracy: &[u8]) -> Result<i64, StampError> {
     let mut sum: u64 = 0;
     for (tag, unit) in [(INTEGER, 1_000_000), (0x80, 1000), (0x81, 1)] {
         if let Some(value) = accuracy.take_if(tag)? {
-            sum = sum.saturating_add(number(value)?.saturating_mul(unit));
+            let value = number(value)?;
+            if tag != INTEGER && !(1..=999).contains(&value) {
+                return Err(WRONG);
+            }
+            sum = sum.saturating_add(value.saturating_mul(unit));
         }
     }
     accuracy.end()?;

@@ -16,7 +16,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
-use cms::{Signed, TstInfo};
+use cms::{Certificate, Signed, TstInfo};
 
 /// Media type of a request.
 pub const REQUEST_TYPE: &str = "application/timestamp-query";
@@ -141,7 +141,7 @@ pub fn stated(token: &[u8], imprint: &[u8; 32]) -> Result<Stamped, StampError> {
     info.check_imprint(imprint)?;
     Ok(Stamped {
         at: info.at()?,
-        authority: signed.certificate(&signed.signer)?.name,
+        authority: signed.certificate(&signed.signer)?.name()?,
     })
 }
 
@@ -161,54 +161,136 @@ fn check_token<'a>(
         ));
     }
     signed.check_attributes(certificate.der)?;
-    let der = CertificateDer::from(certificate.der);
-    let entity = EndEntityCert::try_from(&der).map_err(|_| StampError::Is("its certificate is none"))?;
-    signed.check_signature(&entity)?;
+    signed.check_signature(&certificate)?;
     // The stated time is the authority's word; whether its certificate was good then is decided by it.
-    check_chain(&entity, &signed, roots, info.generated_at()?)?;
-    let authority = certificate.name;
+    check_chain(&certificate, &signed, roots, &info)?;
+    let authority = certificate.name()?;
     Ok((Stamped { at, authority }, info))
 }
 
+/// Certificates between a signer and its root, and signatures that are tried to find them: a chain has two or three, and
+/// somebody who sends many wants them tried in every order.
+const BETWEEN_MAX: usize = 6;
+const TRIES_MAX: usize = 200;
+
 fn check_chain(
-    entity: &EndEntityCert<'_>,
+    certificate: &Certificate<'_>,
     signed: &Signed<'_>,
     roots: &[Root],
-    at: Timestamp,
+    info: &TstInfo<'_>,
 ) -> Result<(), StampError> {
     let anchors: Result<Vec<_>, _> = roots
         .iter()
         .map(|root| anchor_from_trusted_cert(&root.0))
         .collect();
     let anchors = anchors.map_err(|_| StampError::Is("not a root certificate"))?;
-    let others: Vec<CertificateDer<'_>> = signed
+    // A certificate that `webpki` cannot read is in no right chain.
+    let between: Vec<CertificateDer<'_>> = signed
         .certificates
         .iter()
         .map(|der| CertificateDer::from(*der))
+        .filter(|der| EndEntityCert::try_from(der).is_ok())
         .collect();
-    let micros = u64::try_from(at.as_micros()).map_err(|_| StampError::Is("its time is before 1970"))?;
-    let at = UnixTime::since_unix_epoch(Duration::from_micros(micros));
-    // The usage of the signer was checked above, more strictly; certificates above it may leave it unsaid.
-    let usage = KeyUsage::required_if_present(TIME_STAMPING);
-    let found = entity.verify_for_usage(
-        webpki::ALL_VERIFICATION_ALGS,
-        &anchors,
-        &others,
-        at,
-        usage,
-        None,
-        None,
-    );
-    match found {
-        Ok(_) => Ok(()),
-        // The second and third: a root of the same name with another key, of the same kind or another.
-        Err(
-            webpki::Error::UnknownIssuer
-            | webpki::Error::InvalidSignatureForPublicKey
-            | webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_),
-        ) => Err(StampError::OtherRoot),
-        Err(error) => Err(StampError::Is(chain_words(&error))),
+    let failed = |error: &webpki::Error| match leads_to_a_root(certificate, signed, roots) {
+        Ok(true) => StampError::Is(chain_words(error)),
+        Ok(false) => StampError::OtherRoot,
+        Err(error) => error,
+    };
+    let der = CertificateDer::from(certificate.der);
+    let entity = EndEntityCert::try_from(&der).map_err(|error| failed(&error))?;
+    let schemes = cms::chain_schemes();
+    let micros = info.generated_at()?.as_micros();
+    let second = u64::try_from(micros.div_euclid(1_000_000)).map_err(|_| read::WRONG)?;
+    // What stands within a second lies before a whole second only if the next one does too.
+    let last = second + u64::from(micros.rem_euclid(1_000_000) != 0);
+    for second in second..=last {
+        let found = entity.verify_for_usage(
+            &schemes,
+            &anchors,
+            &between,
+            UnixTime::since_unix_epoch(Duration::from_secs(second)),
+            // The usage of the signer was checked above, more strictly; certificates above it may leave it unsaid.
+            KeyUsage::required_if_present(TIME_STAMPING),
+            None,
+            Some(&may_sign),
+        );
+        found.map_err(|error| failed(&error))?;
     }
+    Ok(())
+}
+
+/// What stands between says nothing of key usage, or that it may sign certificates.
+fn may_sign(path: &webpki::VerifiedPath<'_>) -> Result<(), webpki::Error> {
+    let may_not = |between: &webpki::Cert<'_>| {
+        let der = between.der();
+        Certificate::read(&der).map_or(true, |certificate| certificate.may_not_sign)
+    };
+    if path.intermediate_certificates().any(may_not) {
+        Err(webpki::Error::EndEntityUsedAsCa)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether one of the roots has the name and the key that sign the chain, whatever else is wrong with it.
+fn leads_to_a_root(
+    certificate: &Certificate<'_>,
+    signed: &Signed<'_>,
+    roots: &[Root],
+) -> Result<bool, StampError> {
+    let roots: Vec<Certificate<'_>> = roots
+        .iter()
+        .filter_map(|root| Certificate::read(&root.0).ok())
+        .collect();
+    let others: Vec<Certificate<'_>> = signed
+        .certificates
+        .iter()
+        .filter_map(|der| Certificate::read(der).ok())
+        .collect();
+    let mut left = TRIES_MAX;
+    leads(&mut vec![certificate], &others, &roots, &mut left)
+}
+
+fn leads<'c, 'd>(
+    chain: &mut Vec<&'c Certificate<'d>>,
+    others: &'c [Certificate<'d>],
+    roots: &[Certificate<'_>],
+    left: &mut usize,
+) -> Result<bool, StampError> {
+    let Some(last) = chain.last().copied() else {
+        return Ok(false);
+    };
+    let mut signs = |issuer: &Certificate<'_>| {
+        if !issuer.may_be_issuer_of(last) {
+            return Ok(false);
+        }
+        *left = left
+            .checked_sub(1)
+            .ok_or(StampError::Is("holds more certificates than are tried"))?;
+        Ok(issuer.signs(last))
+    };
+    for root in roots {
+        if signs(root)? {
+            return Ok(true);
+        }
+    }
+    if chain.len() > BETWEEN_MAX {
+        return Ok(false);
+    }
+    let mut next = Vec::new();
+    for other in others {
+        if chain.iter().all(|seen| seen.der != other.der) && signs(other)? {
+            next.push(other);
+        }
+    }
+    for other in next {
+        chain.push(other);
+        if leads(chain, others, roots, left)? {
+            return Ok(true);
+        }
+        chain.pop();
+    }
+    Ok(false)
 }
 
 fn chain_words(error: &webpki::Error) -> &'static str {

@@ -6,10 +6,11 @@ use der::{Decode, Reader, SliceReader};
 use super::StampError;
 
 pub(super) const INTEGER: u8 = 2;
+pub(super) const BITS: u8 = 3;
 pub(super) const OCTETS: u8 = 4;
 pub(super) const NULL: u8 = 5;
 pub(super) const OID: u8 = 6;
-pub(super) const BOOLEAN: u8 = 1;
+const BOOLEAN: u8 = 1;
 pub(super) const TIME: u8 = 0x18;
 pub(super) const SEQUENCE: u8 = 0x30;
 pub(super) const SET: u8 = 0x31;
@@ -89,10 +90,20 @@ pub(super) fn algorithm<'a>(elements: &mut Elements<'a>) -> Result<&'a [u8], Sta
     Ok(name)
 }
 
-/// A small whole number that is not negative.
+/// A truth that is false where nothing is said, so that DER never says that it is false.
+pub(super) fn truth(elements: &mut Elements<'_>) -> Result<bool, StampError> {
+    match elements.take_if(BOOLEAN)? {
+        None => Ok(false),
+        Some([0xff]) => Ok(true),
+        Some(_) => Err(WRONG),
+    }
+}
+
+/// A small whole number that is not negative, in its one spelling.
 pub(super) fn number(value: &[u8]) -> Result<u64, StampError> {
     let negative = value.first().is_none_or(|first| first & 0x80 != 0);
-    if negative || value.len() > 8 {
+    let longer = matches!(value, [0, next, ..] if next & 0x80 == 0);
+    if negative || longer || value.len() > 8 {
         return Err(WRONG);
     }
     Ok(value.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
