@@ -3,11 +3,12 @@
 
 DIR/NAME/bundle.zip is a case; zone.pub, checkpoint, checkpoint.proof, witness.pub, tsa-root.pem and succession
 (a statement from outside) beside it are used when they are there.
-One line a case, sorted by name: NAME, verdict and reason, with tabs between them; the verdict is `unusable` where
-the key or another file beside a bundle is none. Exit codes: 0 all cases were answered, whatever the answers; 64 wrong
+One JSON object a line and case, sorted by name: `name`, and what `chancery_verify.py --json` says; the verdict is
+`unusable` where the key or another file beside a bundle is none. Exit codes: 0 all cases were answered, whatever the answers; 64 wrong
 usage; 74 a file cannot be read.
 """
 
+import json
 import sys
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def main(given: list[str]) -> int:
     try:
         for case in sorted(path for path in Path(given[0]).iterdir() if path.is_dir()):
             found = answer(case)
-            print(case.name, found.verdict, found.reason or "", sep="\t")
+            print(json.dumps({"name": case.name} | found.as_json()))
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         return UNREADABLE

@@ -1,14 +1,19 @@
 //! Attacks by somebody who has the disk, the database and the signing key, against an examiner who has the zone's key and
 //! a checkpoint that left the house before. Each is found, or stands in the table as a limit.
 //!
-//! To add one: a line in `attacks/history.rs` (the ledger is written anew and signed) or `attacks/bundle.rs` (the bundle
-//! is put together by hand); then `UPDATE_EXPECT=1 cargo test -p seal --test attacks`, and read what the table says now.
+//! To add one: a line in `attacks/history.rs` (the ledger is written anew and signed), `attacks/bundle.rs` (the bundle
+//! is put together by hand) or `attacks/keys.rs` (keys, their succession, anchors); then `UPDATE_EXPECT=1 cargo test -p seal --test attacks`, and read what the table says now.
+//! `crates/chancery-verify/tests/agree.rs` has the second verifier answer the same cases.
 #![cfg(test)]
 
 #[path = "attacks/bundle.rs"]
 mod bundle;
+#[path = "attacks/case.rs"]
+mod case;
 #[path = "attacks/history.rs"]
 mod history;
+#[path = "attacks/keys.rs"]
+mod keys;
 mod sample;
 #[path = "sample/zip.rs"]
 mod zip;
@@ -19,43 +24,17 @@ use std::io::Cursor;
 use std::path::Path;
 
 use seal::bundle::{BundleError, OutsideCheckpoint, VerifyOptions, verify};
-use seal::note::NoteKey;
+use seal::stamp::Root;
 
-/// What the examiner has.
-pub struct Case {
-    /// What is attacked, in kebab-case; a folder's name.
-    pub name: String,
-    /// The file.
-    pub bundle: Vec<u8>,
-    /// The zone's key, by another way than the bundle.
-    pub key: Option<NoteKey>,
-    /// A checkpoint that left the house, and what stands beside it.
-    pub outside: Option<String>,
-    /// The proof that stands beside that checkpoint.
-    pub proof: Option<String>,
-    /// Whether nothing can find it, and why.
-    pub limit: Option<&'static str>,
-}
+pub use case::Case;
 
-impl Case {
-    /// The same evidence in the hands of somebody who was given no checkpoint.
-    fn without_outside(&self) -> Case {
-        Case {
-            name: self.name.clone(),
-            bundle: self.bundle.clone(),
-            key: self.key.clone(),
-            outside: None,
-            proof: None,
-            limit: self.limit,
-        }
+/// The same evidence in the hands of somebody who was given no checkpoint.
+fn without_outside(case: &Case) -> Case {
+    Case {
+        outside: None,
+        proof: None,
+        ..case.clone()
     }
-}
-
-fn cases() -> Vec<Case> {
-    let mut cases = bundle::genuine();
-    cases.extend(history::attacks());
-    cases.extend(bundle::attacks());
-    cases
 }
 
 /// The words of the verdict, and the complaint.
@@ -66,6 +45,9 @@ fn judged(case: &Case) -> (&'static str, String) {
             note,
             proof: case.proof.as_deref(),
         }),
+        witnesses: case.witness.iter().cloned().collect(),
+        roots: case.root.map_or_else(Vec::new, |pem| Root::all(pem).unwrap()),
+        succession: case.succession.as_deref(),
         ..VerifyOptions::default()
     };
     match verify(&mut Cursor::new(&case.bundle), options) {
@@ -78,7 +60,7 @@ fn judged(case: &Case) -> (&'static str, String) {
 
 #[test]
 fn every_attack_of_an_insider_is_found_or_listed_as_a_limit() {
-    let cases = cases();
+    let cases = case::all();
     let mut table = String::from("# name, verdict, what our verifier says; written by UPDATE_EXPECT=1\n");
     for case in &cases {
         let (verdict, said) = judged(case);
@@ -105,7 +87,7 @@ fn every_attack_of_an_insider_is_found_or_listed_as_a_limit() {
 #[test]
 fn a_history_written_anew_is_perfect_but_for_the_checkpoint_that_left_the_house() {
     for case in history::attacks() {
-        let (verdict, said) = judged(&case.without_outside());
+        let (verdict, said) = judged(&without_outside(&case));
         assert_eq!(verdict, "holds", "{}: {said}", case.name);
     }
 }

@@ -156,7 +156,8 @@ class Agree(Folder):
         self.write("no-key/zone.pub", b"")
         found = run("agree.py", str(self.folder))
         self.assertEqual((found.returncode, found.stderr), (0, ""))
-        lines = [line.split("\t") for line in found.stdout.splitlines()]
+        answers = [json.loads(line) for line in found.stdout.splitlines()]
+        lines = [[one["name"], one["verdict"], one["reason"]] for one in answers]
         self.assertEqual(
             [line[:2] for line in lines],
             [

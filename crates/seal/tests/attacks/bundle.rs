@@ -19,18 +19,17 @@ const OMITTED: u8 = 3;
 const PART: u8 = 4;
 const ITEM: u8 = 5;
 
-fn honest() -> Sample {
+pub fn honest() -> Sample {
     Sample::new("us", 3)
 }
 
-fn usual(name: &str, bundle: Vec<u8>) -> Case {
+pub fn usual(name: &str, bundle: Vec<u8>) -> Case {
     Case {
         name: name.to_owned(),
         bundle,
         key: Some(honest().key),
         outside: Some(honest().note(3)),
-        proof: None,
-        limit: None,
+        ..Case::default()
     }
 }
 
@@ -165,7 +164,7 @@ fn checkpoints() -> Vec<Case> {
 }
 
 /// The usual bundle with members changed and the manifest signed anew, as only who has the zone's key can.
-fn changed(change: impl FnOnce(&mut Members)) -> Vec<u8> {
+pub fn changed(change: impl FnOnce(&mut Members)) -> Vec<u8> {
     let sample = honest();
     let mut members = Members::of(&sample.usual_bundle());
     change(&mut members);

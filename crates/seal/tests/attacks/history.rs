@@ -259,8 +259,7 @@ pub fn case(name: &str, sample: &Sample, outside: Option<String>) -> Case {
         bundle: sample.bundle(size, &reach, &all(sample), &[]),
         key: Some(Sample::new("us", 3).key),
         outside,
-        proof: None,
-        limit: None,
+        ..Case::default()
     }
 }
 
