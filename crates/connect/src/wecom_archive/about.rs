@@ -83,6 +83,11 @@ const PROBLEMS: &[(&str, &str)] = &[
         "A message is still encrypted: an event with its id, `seq` and the version of its key stands for it.",
     ),
     (
+        "not-opened",
+        "A message that was pulled could not be opened; the problem says why, such as the version of a private key that is \
+         missing.",
+    ),
+    (
         "vendor-error",
         "An answer of the archive is an error; the details have its code.",
     ),

@@ -15,6 +15,7 @@ mod kinds;
 pub mod media;
 mod messages;
 mod nested;
+pub mod opened;
 mod people;
 pub mod pull;
 mod quote;

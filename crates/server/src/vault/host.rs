@@ -160,9 +160,12 @@ impl Host for VaultHost {
         let inner = &self.vault.inner;
         let connection = |config: super::connections::ConnectionConfig| {
             let mut secrets = self.vault.connection_secrets(&config.id);
+            let webhook = connect::find(&config.connector)
+                .is_some_and(|connector| matches!(connector.door(), connect::Door::Webhook { .. }));
+            // Nobody posts to the others: the intake has no use for what opens an archive.
             secrets
                 .0
-                .retain(|name, _| !FETCH_SECRETS.contains(&name.as_str()));
+                .retain(|name, _| webhook && !FETCH_SECRETS.contains(&name.as_str()));
             IntakeConnection {
                 id: config.id,
                 connector: config.connector,

@@ -320,9 +320,11 @@ impl Work<'_> {
 
     fn parse(&self, mut reader: CaptureReader, sink: &mut dyn Sink) -> Result<Report, VaultError> {
         let secrets = self.inner.opening_secrets(self.connector, &self.row.connection);
-        let parsed = self
-            .connector
-            .parse(&mut reader, &self.descriptor.parse_options(secrets), sink);
+        let options = self.descriptor.parse_options(secrets);
+        if let Some(report) = self.inner.parse_archived(self.row, &mut reader, &options, sink)? {
+            return Ok(report);
+        }
+        let parsed = self.connector.parse(&mut reader, &options, sink);
         parsed.map_err(VaultError::Capture)
     }
 
