@@ -5,7 +5,8 @@ use std::io::{self, Cursor};
 use model::record::{Conversation, Participant, Problem, Record};
 
 use super::WecomArchive;
-use super::pull::Opened;
+use super::keys::RandomKeyProblem;
+use super::pull::{Closed, Opened};
 use crate::{Connector, Fetch, ParseOptions, Report, Sink, Span};
 
 /// Says what an item means, given what became of opening it. The first record has the item's bytes, further ones have none
@@ -24,7 +25,7 @@ pub fn parse(item: &str, opened: &Opened, options: &ParseOptions, sink: &mut dyn
     };
     let mut report = WecomArchive.parse(&mut Cursor::new(item.as_bytes()), options, sink)?;
     let problem = Problem {
-        code: "not-opened".into(),
+        code: code(*closed).into(),
         detail: closed.to_string().into(),
         position: None,
     };
@@ -36,6 +37,23 @@ pub fn parse(item: &str, opened: &Opened, options: &ParseOptions, sink: &mut dyn
     sink.record(nowhere, &Record::Problem(problem))?;
     report.problems += 1;
     Ok(report)
+}
+
+/// Codes of problems that say that an item stays closed.
+pub const CLOSED: [&str; 4] = [NO_KEY, OTHER_KEY, NOT_OPENED, INCOMPLETE];
+
+const NO_KEY: &str = "private-key-missing";
+const OTHER_KEY: &str = "private-key-wrong";
+const NOT_OPENED: &str = "not-opened";
+const INCOMPLETE: &str = "item-incomplete";
+
+fn code(closed: Closed) -> &'static str {
+    match closed {
+        Closed::Key(RandomKeyProblem::NoSuchVersion(_)) => NO_KEY,
+        Closed::Key(RandomKeyProblem::WrongKey(_)) => OTHER_KEY,
+        Closed::Driver(_) => NOT_OPENED,
+        Closed::Incomplete | Closed::Key(RandomKeyProblem::Malformed) => INCOMPLETE,
+    }
 }
 
 /// Puts the item's span in place of one in the opened message.

@@ -360,6 +360,7 @@ impl Vault {
         inner.read_forwards()?;
         inner.read_pulls()?;
         inner.read_archives()?;
+        inner.take_up_archives()?;
         if recovery.torn_bytes > 0 {
             inner.note_gap(GapCause::TornGroup, recovery.torn_bytes)?;
         }

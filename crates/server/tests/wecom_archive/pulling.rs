@@ -1,110 +1,17 @@
-//! The WeCom archive: pulled, sealed as it came, and opened in the vault.
-#![cfg(test)]
+//! Items are pulled once, sealed as they came, and opened in the vault.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
-use connect::Secrets;
 use connect::wecom_archive::driver::{Driver, DriverError, Slice};
 use connect::wecom_archive::fake::{CompanyKey, FakeDriver};
 use connect::wecom_archive::pull::Alarm;
-use model::Timestamp;
-use seal::keyring::{PassphraseCost, Unlock};
 use server::host::Host;
 use server::vault::archive::Pulled;
-use server::vault::connections::ConnectionConfig;
 use server::vault::host::VaultHost;
-use server::vault::{Vault, VaultError, VaultOptions, create};
+use server::vault::{Vault, VaultError};
 use zeroize::Zeroizing;
 
-const QUICK: PassphraseCost = PassphraseCost {
-    memory_kib: 64,
-    passes: 1,
-};
-const UNLOCK: Unlock<'_> = Unlock::Passphrase(b"correct");
-
-/// A clock that a test moves, in seconds.
-#[derive(Clone)]
-struct Hand(Arc<AtomicI64>);
-
-impl Hand {
-    fn new() -> Hand {
-        Hand(Arc::new(AtomicI64::new(1_764_000_000)))
-    }
-
-    fn pass(&self, seconds: i64) {
-        self.0.fetch_add(seconds, Ordering::SeqCst);
-    }
-
-    fn open(&self, folder: &Path) -> Vault {
-        let hand = self.clone();
-        let clock = Arc::new(move || Timestamp::from_seconds(hand.0.load(Ordering::SeqCst)));
-        Vault::open(folder, &UNLOCK, VaultOptions::with_clock(clock)).unwrap()
-    }
-
-    fn create(&self, folder: &Path) -> Vault {
-        let now = Timestamp::from_seconds(self.0.load(Ordering::SeqCst));
-        create(folder, "cn".parse().unwrap(), &UNLOCK, QUICK, None, now).unwrap();
-        self.open(folder)
-    }
-}
-
-fn connect_with(vault: &Vault, connector: &str, keys: &[Zeroizing<Vec<u8>>]) {
-    let config = ConnectionConfig {
-        id: "archive".parse().unwrap(),
-        connector: connector.to_owned(),
-        settings: Default::default(),
-        minimum_lock_days: 0,
-    };
-    let mut secrets = Secrets::default();
-    secrets.0.insert("private-key".to_owned(), keys.to_vec());
-    secrets.0.insert(
-        "secret".to_owned(),
-        vec![Zeroizing::new(b"archive-secret".to_vec())],
-    );
-    vault.add_connection(&config, &secrets).unwrap();
-}
-
-fn message(id: &str, text: &str) -> String {
-    format!(
-        r#"{{"msgid":"{id}","action":"send","from":"lina","tolist":["zhao"],"roomid":"","msgtime":1760000000123,"msgtype":"text","text":{{"content":"{text}"}}}}"#
-    )
-}
-
-fn three(key: &CompanyKey) -> FakeDriver {
-    let mut archive = FakeDriver::default();
-    for (seq, id, text) in [
-        (7, "m7", "the first dose"),
-        (8, "m8", "the second dose"),
-        (20, "m20", "dose three"),
-    ] {
-        archive.add(seq, id, key, &message(id, text)).unwrap();
-    }
-    archive
-}
-
-fn use_fake(vault: &Vault, asks: impl Driver + 'static) {
-    vault
-        .use_archive("archive", Box::new(asks), Box::new(FakeDriver::default()))
-        .unwrap();
-}
-
-fn settle(vault: &Vault) {
-    vault.wait_normalized(vault.ledger().head()).unwrap();
-}
-
-fn search(vault: &Vault, query: &str) -> Vec<serde_json::Value> {
-    settle(vault);
-    let mut found = Vec::new();
-    vault
-        .search(query, "test", 1000, &mut |value| {
-            found.push(value);
-            Ok(())
-        })
-        .unwrap();
-    found
-}
+use crate::instance::*;
 
 #[test]
 fn items_are_pulled_opened_and_found_and_a_restart_goes_on_after_them() {
@@ -177,7 +84,7 @@ fn items_whose_position_was_not_noted_are_pulled_again_and_shown_once() {
 }
 
 #[test]
-fn an_item_of_a_missing_key_version_is_a_problem_until_the_key_is_there_and_a_rebuild_was_made() {
+fn an_item_of_a_missing_key_version_is_a_problem_until_the_key_is_added_and_then_it_is_read_by_itself() {
     let (folder, hand) = (tempfile::tempdir().unwrap(), Hand::new());
     let (old, new) = (CompanyKey::generate(3).unwrap(), CompanyKey::generate(4).unwrap());
     let vault = hand.create(folder.path());
@@ -192,7 +99,7 @@ fn an_item_of_a_missing_key_version_is_a_problem_until_the_key_is_there_and_a_re
     let problems = search(&vault, "is:problem");
     let why = problems
         .iter()
-        .find(|found| found["record"]["code"] == "not-opened")
+        .find(|found| found["record"]["code"] == "private-key-missing")
         .unwrap();
     assert_eq!(why["record"]["detail"], "the private key of version 4 is missing");
 
@@ -201,9 +108,11 @@ fn an_item_of_a_missing_key_version_is_a_problem_until_the_key_is_there_and_a_re
         "wecom-archive",
         &[old.secret().unwrap(), new.secret().unwrap()],
     );
-    vault.rebuild().unwrap();
+    wait_until(&vault, "May", 1);
     assert_eq!(search(&vault, "dose").len(), 4);
     assert!(search(&vault, "is:problem").is_empty());
+    vault.rebuild().unwrap();
+    assert_eq!(search(&vault, "dose").len(), 4);
 }
 
 #[test]
@@ -219,7 +128,7 @@ fn a_key_of_the_right_version_that_is_another_opens_nothing_and_stops_nothing() 
     let problems = search(&vault, "is:problem is:repeat");
     let not_opened = problems
         .iter()
-        .filter(|found| found["record"]["code"] == "not-opened");
+        .filter(|found| found["record"]["code"] == "private-key-wrong");
     assert_eq!(not_opened.count(), 3);
     assert_eq!(vault.trouble(), None);
 }
@@ -292,22 +201,12 @@ fn an_answer_that_is_none_moves_nothing() {
 }
 
 #[test]
-fn what_is_no_key_or_of_another_connector_is_refused_before_anything_is_pulled() {
+fn what_is_of_another_connector_or_not_there_is_not_pulled() {
     let (folder, hand) = (tempfile::tempdir().unwrap(), Hand::new());
     let vault = hand.create(folder.path());
     let fake = || Box::new(FakeDriver::default());
     let missing = vault.use_archive("archive", fake(), fake());
     assert!(matches!(missing, Err(VaultError::NotFound(_))));
-    connect_with(
-        &vault,
-        "wecom-archive",
-        &[Zeroizing::new(b"3:not a key".to_vec())],
-    );
-    let wrong = vault.use_archive("archive", fake(), fake()).unwrap_err();
-    assert_eq!(
-        wrong.to_string(),
-        "connection archive: private key 3 is not an RSA key in PEM"
-    );
     connect_with(&vault, "whatsapp-export", &[]);
     let other = vault.use_archive("archive", fake(), fake()).unwrap_err();
     assert!(matches!(other, VaultError::Usage(_)));
@@ -315,6 +214,7 @@ fn what_is_no_key_or_of_another_connector_is_refused_before_anything_is_pulled()
         vault.pull_archive("archive"),
         Err(VaultError::NotFound(_))
     ));
+    assert!(vault.archives().is_empty());
 }
 
 #[test]
@@ -326,4 +226,34 @@ fn the_intake_gets_no_secret_of_an_archive() {
     let given = VaultHost::new(Arc::new(vault)).configuration();
     assert_eq!(given.connections.len(), 1);
     assert!(given.connections[0].secrets.0.is_empty());
+}
+
+/// Fails, and while it does the connection is added anew.
+struct ReplacedMeanwhile(Arc<Vault>, CompanyKey);
+
+impl Driver for ReplacedMeanwhile {
+    fn fetch(&mut self, _seq: u64, _limit: u32) -> Result<Vec<u8>, DriverError> {
+        use_fake(&self.0, three(&self.1));
+        Err(DriverError::Code(10004))
+    }
+
+    fn decrypt(&mut self, _random_key: &[u8], _encrypted: &str) -> Result<Zeroizing<Vec<u8>>, DriverError> {
+        Err(DriverError::Failed("not asked for"))
+    }
+
+    fn media(&mut self, _file_id: &str, _index: &str) -> Result<Slice, DriverError> {
+        Err(DriverError::Failed("not asked for"))
+    }
+}
+
+#[test]
+fn what_fails_while_the_connection_is_replaced_does_not_make_the_new_one_wait() {
+    let (folder, hand) = (tempfile::tempdir().unwrap(), Hand::new());
+    let key = CompanyKey::generate(3).unwrap();
+    let vault = Arc::new(hand.create(folder.path()));
+    connect_with(&vault, "wecom-archive", &[key.secret().unwrap()]);
+    use_fake(&vault, ReplacedMeanwhile(vault.clone(), key));
+    let failed = vault.pull_archive("archive").unwrap();
+    assert_eq!(failed, Pulled::Failed(DriverError::Code(10004)));
+    assert_eq!(vault.pull_archive("archive").unwrap(), Pulled::Items(3));
 }
