@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::Path;
 
-use connect::{Door, SecretName, Secrets};
+use connect::wecom_archive::{WecomArchive, account};
+use connect::{Connector, Door, SecretName, Secrets, Settings};
 use serde_json::{Value, json};
 use server::vault::connections::ConnectionConfig;
+use zeroize::Zeroizing;
 
 use crate::args::{ConnectionAddArgs, Global};
 use crate::failure::{DONE, Failure};
@@ -24,28 +26,31 @@ pub fn add(global: &Global, args: &ConnectionAddArgs) -> Result<u8, Failure> {
         .id
         .parse()
         .map_err(|problem| Failure::usage(format!("{}: {problem}", args.id)))?;
-    let mut secrets = files_of(&args.secrets)?;
+    let mut secrets = files_of(connector, &args.secrets)?;
     let settings = args.settings.iter().map(|given| {
         let (name, value) = split(given, "--setting", "NAME=VALUE")?;
         Ok((name.to_owned(), value.to_owned()))
     });
-    let config = ConnectionConfig {
+    let mut config = ConnectionConfig {
         id,
         connector: args.connector.clone(),
         settings: settings.collect::<Result<_, Failure>>()?,
         minimum_lock_days: args.minimum_lock_days,
     };
-    if let Door::Webhook {
-        required, optional, ..
-    } = connector.door()
-    {
-        prompt_for_missing(required, optional, &mut secrets)?;
+    if let Some((required, optional, _)) = connector.door().given() {
+        let versioned = connector.versioned_secrets();
+        prompt_for_missing((required, optional, versioned), &mut secrets)?;
+        if config.connector == WecomArchive.id() {
+            find_library(&mut config.settings)?;
+        }
     } else if let Some(name) = secrets.keys().next() {
         return Err(Failure::usage(format!(
             "{} takes files and has no secret {name}",
             args.connector
         )));
     }
+    let pulls = matches!(connector.door(), Door::Pull { .. });
+    let library = config.settings.get(account::LIBRARY_SHA256).cloned();
     let webhook = matches!(connector.door(), Door::Webhook { .. }).then(|| format!("/in/{}", config.id));
     let operation = Operation::ConnectionAdd(ConnectionAdd {
         config,
@@ -71,6 +76,16 @@ pub fn add(global: &Global, args: &ConnectionAddArgs) -> Result<u8, Failure> {
             ]);
             words.line(&format!("Then: chancery connection test {}", args.id));
         }
+        None if pulls => {
+            let library = library.unwrap_or_default();
+            words.line(&format!(
+                "Only a library with this SHA-256 is loaded; compare it with the vendor's: {library}"
+            ));
+            words.line(&format!(
+                "Then: chancery connection test {}; `chancery serve` pulls the archive",
+                args.id
+            ))
+        }
         None => words.line(&format!(
             "Then: chancery import {} FILE --connection {}",
             args.connector, args.id
@@ -81,24 +96,63 @@ pub fn add(global: &Global, args: &ConnectionAddArgs) -> Result<u8, Failure> {
 }
 
 /// Secrets by name, each value from its file.
-fn files_of(given: &[String]) -> Result<BTreeMap<String, Vec<Hidden>>, Failure> {
+fn files_of(connector: &dyn Connector, given: &[String]) -> Result<BTreeMap<String, Vec<Hidden>>, Failure> {
     let mut secrets: BTreeMap<String, Vec<Hidden>> = BTreeMap::new();
     for given in given {
         let (name, file) = split(given, "--secret", "NAME=FILE")?;
-        secrets
-            .entry(name.to_owned())
-            .or_default()
-            .push(Hidden(passphrase::line_of(Path::new(file))?));
+        let versioned = connector.versioned_secrets().contains(&name);
+        let value = match version_of(file).filter(|_| versioned) {
+            Some((version, file)) => {
+                let value = passphrase::line_of(Path::new(file))?;
+                Zeroizing::new([version.as_bytes(), b":", value.as_slice()].concat())
+            }
+            None => passphrase::line_of(Path::new(file))?,
+        };
+        secrets.entry(name.to_owned()).or_default().push(Hidden(value));
     }
     Ok(secrets)
+}
+
+/// `VERSION:FILE`; a file that says its version itself has none before its name.
+fn version_of(file: &str) -> Option<(&str, &str)> {
+    let (version, file) = file.split_once(':')?;
+    let digits = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then_some((version, file))
+}
+
+/// Completes what a connection of the archive says of the library: the helper is the one beside this program, and the
+/// library is approved as it is now.
+fn find_library(settings: &mut Settings) -> Result<(), Failure> {
+    if !settings.contains_key(account::HELPER) {
+        let own =
+            std::env::current_exe().map_err(|error| Failure::io("finding", Path::new("chancery"), &error))?;
+        let helper = own.with_file_name("wecom-helper");
+        if !helper.is_file() {
+            return Err(Failure::usage(
+                "wecom-helper does not lie beside chancery; put it there, or give --setting helper=FILE with its whole path",
+            ));
+        }
+        settings.insert(account::HELPER.to_owned(), helper.to_string_lossy().into_owned());
+    }
+    let Some(library) = settings.get(account::LIBRARY) else {
+        return Err(Failure::usage(
+            "the vendor's library is missing: give --setting library=FILE with the whole path of libWeWorkFinanceSdk_C.so",
+        ));
+    };
+    if !settings.contains_key(account::LIBRARY_SHA256) {
+        let path = Path::new(library);
+        let hash = server::wecom::sha256(path).map_err(|error| Failure::io("reading", path, &error))?;
+        settings.insert(account::LIBRARY_SHA256.to_owned(), hash);
+    }
+    Ok(())
 }
 
 /// The same, as a connector takes them.
 ///
 /// # Errors
 /// A file that cannot be read.
-pub fn secrets_of(given: &[String]) -> Result<Secrets, Failure> {
-    let named = files_of(given)?.into_iter().map(|(name, values)| {
+pub fn secrets_of(connector: &dyn Connector, given: &[String]) -> Result<Secrets, Failure> {
+    let named = files_of(connector, given)?.into_iter().map(|(name, values)| {
         let values = values.into_iter().map(|Hidden(value)| value).collect();
         (name, values)
     });
@@ -118,8 +172,7 @@ fn split<'a>(given: &'a str, option: &str, form: &str) -> Result<(&'a str, &'a s
 }
 
 fn prompt_for_missing(
-    required: &[SecretName],
-    optional: &[SecretName],
+    (required, optional, versioned): (&[SecretName], &[SecretName], &[&str]),
     secrets: &mut BTreeMap<String, Vec<Hidden>>,
 ) -> Result<(), Failure> {
     for (name, must) in required
@@ -130,7 +183,8 @@ fn prompt_for_missing(
         if secrets.contains_key(name.name) {
             continue;
         }
-        if !std::io::stdin().is_terminal() {
+        // Nobody types a file of several lines.
+        if !std::io::stdin().is_terminal() || versioned.contains(&name.name) {
             if must {
                 let text = format!(
                     "the secret {0} is missing; give --secret {0}=FILE. What it is: {1}",

@@ -119,16 +119,18 @@ fn list(page: &mut String, title: &str, items: &[&str]) {
 }
 
 fn door(page: &mut String, door: Door) {
-    let Door::Webhook {
-        required,
-        optional,
-        settings,
-    } = door
-    else {
+    let Some((required, optional, settings)) = door.given() else {
         page.push_str("Takes files: `chancery import`.\n\n");
         return;
     };
-    page.push_str("Takes webhooks at `/in/CONNECTION`.\n\n| secret | needed | |\n|---|---|---|\n");
+    let forwards = matches!(door, Door::Webhook { .. });
+    page.push_str(if forwards {
+        "Takes webhooks at `/in/CONNECTION`.\n\n"
+    } else {
+        "`chancery serve` asks the vendor for what is new. Takes files too: `chancery import`; for those a connection needs \
+         nothing of what follows.\n\n"
+    });
+    page.push_str("| secret | needed | |\n|---|---|---|\n");
     let mut row = |name: &SecretName, needed: &str| {
         let several = if name.several {
             " Several values may be valid at once."
@@ -146,9 +148,11 @@ fn door(page: &mut String, door: Door) {
     optional.iter().for_each(|name| row(name, "no"));
     page.push('\n');
     page.push_str("| setting | without it |\n|---|---|\n");
-    for (name, default) in settings.iter().chain([&(FORWARD_TO, "")]) {
+    for (name, default) in settings.iter().chain(forwards.then_some(&(FORWARD_TO, ""))) {
         let default = if default.is_empty() {
             "nothing".to_owned()
+        } else if default.contains(' ') {
+            (*default).to_owned()
         } else {
             format!("`{default}`")
         };

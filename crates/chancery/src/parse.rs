@@ -27,7 +27,7 @@ pub fn parse(args: &ParseArgs) -> Result<u8, Failure> {
         custodian: args.outside.custodian.clone(),
         zone_of_phone: args.outside.zone_of_phone.as_deref().map(time_zone).transpose()?,
         date_order: args.outside.date_order.map(Into::into),
-        secrets: connection::secrets_of(&args.secrets)?,
+        secrets: connection::secrets_of(connector, &args.secrets)?,
     };
     // All are looked at before a line is printed: a wrong file leaves no half output behind.
     let sources: Vec<Source> = args

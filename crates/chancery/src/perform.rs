@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::BufWriter;
 
-use connect::{Door, Secrets};
+use connect::Secrets;
 use model::{MessageId, Position};
 use seal::keyring::Unlock;
 use seal::succession::Reason;
@@ -127,7 +127,7 @@ fn message_id(text: &str) -> Result<MessageId, Failure> {
 /// There is none of that name, or it takes webhooks.
 pub fn file_connector(id: &str) -> Result<&'static dyn connect::Connector, Failure> {
     let connector = connector(id)?;
-    if connector.door() == Door::File {
+    if connector.door().takes_files() {
         return Ok(connector);
     }
     Err(Failure::usage(format!(

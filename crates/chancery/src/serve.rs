@@ -111,6 +111,7 @@ async fn run(global: &Global, args: &ServeArgs, data: &Path, vault: &Arc<Vault>)
         stopping.clone(),
     ));
     let fetching = tokio::spawn(server::vault::fetches::run(vault.clone(), stopping.clone()));
+    let archiving = tokio::spawn(server::vault::archive::run::run(vault.clone(), stopping.clone()));
     let forwarding = tokio::spawn(server::vault::forward::run(vault.clone(), stopping.clone()));
     let backing_up = tokio::spawn(server::vault::backups::run(vault.clone(), stopping.clone()));
     let scrubbing = tokio::spawn(server::vault::scrubs::run(vault.clone(), stopping.clone()));
@@ -125,6 +126,7 @@ async fn run(global: &Global, args: &ServeArgs, data: &Path, vault: &Arc<Vault>)
     }
     let _ = upkeep.await;
     let _ = fetching.await;
+    let _ = archiving.await;
     let _ = forwarding.await;
     let _ = backing_up.await;
     let _ = scrubbing.await;

@@ -17,8 +17,10 @@ use model::{Content, Timestamp};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+pub use door::{Door, Given, SecretName};
 pub use trial::Trial;
 
+mod door;
 pub mod generic;
 mod hosts;
 mod json;
@@ -86,6 +88,11 @@ pub trait Connector: Sync {
         &[]
     }
 
+    /// Names of secrets of which there is one a version: a value is the version, a colon, and the secret.
+    fn versioned_secrets(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Is this file what this connector takes? Asked before a file is sealed, so that a wrong file leaves
     /// nothing behind. Cheap: looks at as little as it can.
     ///
@@ -144,33 +151,6 @@ pub trait Connector: Sync {
             reason: "this connector fetches nothing",
         }
     }
-}
-
-/// How captures arrive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
-    /// The platform posts to `/in/{connection}`.
-    Webhook {
-        /// Secrets a connection must have before it starts, then those it may have.
-        required: &'static [SecretName],
-        /// Secrets that it may have.
-        optional: &'static [SecretName],
-        /// Settings that are not secret, with their defaults.
-        settings: &'static [(&'static str, &'static str)],
-    },
-    /// Somebody hands in a file.
-    File,
-}
-
-/// A named secret of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SecretName {
-    /// Kebab-case name.
-    pub name: &'static str,
-    /// One line: what it is and where the vendor shows it.
-    pub help: &'static str,
-    /// Whether several values may be valid at once (rotation, several apps).
-    pub several: bool,
 }
 
 /// Bytes that can be read at any place.

@@ -359,7 +359,8 @@ impl GapCause {
 /// Secrets destroyed. Body: sealed JSON with reason and people, or empty for what the program does by rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destruction {
-    /// 1 an intake epoch whose captures all have wraps or parts; 2 ordered by people.
+    /// 1 an intake epoch whose captures all have wraps or parts; 2 ordered by people; 3 a secret that stood in for owners not
+    /// known yet, all of whose captures have newer wraps or parts.
     pub reason: u16,
     /// What was destroyed.
     pub keys: Vec<KeyId>,
@@ -492,7 +493,7 @@ fn decode_kind(code: u8, input: &mut Reader<'_>) -> Result<Kind, Malformed> {
         5 => Kind::Gap(decode_gap(input)?),
         6 => Kind::Destruction(Destruction {
             reason: Some(input.u16()?)
-                .filter(|reason| (1..=2).contains(reason))
+                .filter(|reason| (1..=3).contains(reason))
                 .ok_or(Malformed::Value("reason of a destruction"))?,
             keys: decode_keys(input)?,
             key: KeyId(input.array()?),

@@ -117,6 +117,35 @@ pub struct ConnectionStatus {
     /// How passing its deliveries on stands, where they are passed on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forward: Option<ForwardStatus>,
+    /// How pulling its archive stands, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveStatus>,
+}
+
+/// How pulling an archive stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchiveStatus {
+    /// The last item that is sealed.
+    pub position: u64,
+    /// When everything there was had last been pulled.
+    pub caught_up_at: Timestamp,
+    /// From then on the vendor may have forgotten something that was not pulled.
+    pub lost_from: Timestamp,
+    /// How near that is: `late`, `warning` (more than a day behind), `urgent` (more than three), `lost` (more than five).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarm: Option<String>,
+    /// Why the last question failed, and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<String>,
+    /// Items that stay closed, by the code of the problem.
+    pub closed: BTreeMap<String, u64>,
+}
+
+impl ArchiveStatus {
+    /// More than a day behind.
+    pub fn is_alarming(&self) -> bool {
+        matches!(self.alarm.as_deref(), Some("warning" | "urgent" | "lost"))
+    }
 }
 
 /// How passing a connection's deliveries on stands.

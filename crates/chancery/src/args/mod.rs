@@ -323,7 +323,8 @@ pub struct ConnectionAddArgs {
     pub connector: String,
     /// Name of the connection: a-z, 0-9 and -; part of the webhook's address.
     pub id: String,
-    /// A secret and the file it stands in; again for several values of one secret.
+    /// A secret and the file it stands in; again for several values of one secret. Where there is one a version (the private
+    /// keys of `wecom-archive`): NAME=VERSION:FILE.
     #[arg(long = "secret", value_name = "NAME=FILE")]
     pub secrets: Vec<String>,
     /// A setting.

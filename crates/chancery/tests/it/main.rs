@@ -41,3 +41,4 @@ mod scrubs;
 mod shuffle;
 mod upgrade;
 mod vaults;
+mod wecom;

@@ -8,7 +8,8 @@ pub(super) const ABOUT: About = About {
     summary: "Reads messages of the archive that WeCom keeps of a company's staff: among themselves, with WeChat users \
               and with people of other companies. Takes decrypted messages: one JSON object, a list, or one after \
               another in any layout (JSON Lines). Takes whole answers of `GetChatData` too; their items are encrypted, \
-              so it says only that they are there.",
+              so it says only that they are there. A connection with \
+              secrets pulls the archive through the vendor's library and opens what it has the keys for.",
     captures: &[
         "Text, Markdown, images, voice, video, stickers (`emotion`), files, shared files of calls (`voip_doc_share`) and \
          of the company's drive (`qydiskfile`), online documents (`docmsg`), links, articles (`news`), mini programs \
@@ -57,7 +58,8 @@ pub(super) const ABOUT: About = About {
         "Personal WeChat is not seen.",
     ],
     problems: PROBLEMS,
-    authenticity: "Files handed in are not proved.",
+    authenticity: "Files handed in are not proved. Of what is pulled the encrypted item is kept as the vendor's library gave \
+                   it; it carries no signature.",
     repeats: "Messages by `msgid`; recalls and consents by their own `msgid`. A recall has another id than the message \
               it takes back.",
     vendor_page: "https://developer.work.weixin.qq.com/document/path/91774",
@@ -81,6 +83,25 @@ const PROBLEMS: &[(&str, &str)] = &[
     (
         "encrypted",
         "A message is still encrypted: an event with its id, `seq` and the version of its key stands for it.",
+    ),
+    (
+        "private-key-missing",
+        "A message that was pulled stays closed: the private key of its version is not here. It is read once the key is \
+         added; the problem says which version.",
+    ),
+    (
+        "private-key-wrong",
+        "A message that was pulled stays closed: the private key of its version does not belong to the public key that \
+         the vendor has.",
+    ),
+    (
+        "not-opened",
+        "A message that was pulled stays closed: the vendor's library did not open it, or could not be used. It is tried \
+         again.",
+    ),
+    (
+        "item-incomplete",
+        "A message that was pulled stays closed: it lacks what opens it.",
     ),
     (
         "vendor-error",

@@ -49,6 +49,17 @@ impl CompanyKey {
         );
         Ok(Zeroizing::new(pem.into_bytes()))
     }
+
+    /// A random key as the vendor encrypts it for this key, in Base64.
+    ///
+    /// # Errors
+    /// When the provider cannot encrypt.
+    pub fn encrypted(&self, random_key: &[u8]) -> Result<String, DriverError> {
+        let public = Pkcs1PublicEncryptingKey::new(self.private.public_key()).map_err(broken)?;
+        let mut room = vec![0; public.ciphertext_size()];
+        let sealed = public.encrypt(random_key, &mut room).map_err(broken)?;
+        Ok(STANDARD.encode(sealed))
+    }
 }
 
 /// An archive in memory.
@@ -69,9 +80,7 @@ impl FakeDriver {
     pub fn add(&mut self, seq: u64, id: &str, key: &CompanyKey, message: &str) -> Result<(), DriverError> {
         // Not a secret: the same archive is made each time.
         let random_key = STANDARD.encode(digest::digest(&SHA256, format!("{seq} {id}").as_bytes()));
-        let public = Pkcs1PublicEncryptingKey::new(key.private.public_key()).map_err(broken)?;
-        let mut room = vec![0; public.ciphertext_size()];
-        let sealed = public.encrypt(random_key.as_bytes(), &mut room).map_err(broken)?;
+        let sealed = key.encrypted(random_key.as_bytes())?;
         let mut bytes = message.as_bytes().to_vec();
         let cipher = cipher(random_key.as_bytes()).ok_or(DriverError::Code(10008))?;
         cipher
@@ -81,7 +90,7 @@ impl FakeDriver {
             "seq": seq,
             "msgid": id,
             "publickey_ver": key.version,
-            "encrypt_random_key": STANDARD.encode(sealed),
+            "encrypt_random_key": sealed,
             "encrypt_chat_msg": STANDARD.encode(bytes),
         });
         self.items.push((seq, item.to_string()));

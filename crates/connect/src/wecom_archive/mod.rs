@@ -4,6 +4,7 @@
 //! archive is pulled is decided in [`pull`], [`media`] and [`keys`]; the vendor's library stands behind [`driver`].
 
 mod about;
+pub mod account;
 mod bodies;
 pub mod driver;
 mod envelope;
@@ -15,6 +16,7 @@ mod kinds;
 pub mod media;
 mod messages;
 mod nested;
+pub mod opened;
 mod people;
 pub mod pull;
 mod quote;
@@ -26,8 +28,8 @@ use serde_json::value::RawValue;
 use crate::values::{Found, Values};
 use crate::walk::{Kept, Walk};
 use crate::{
-    About, Connector, Door, Fetch, FetchStep, Input, NotRecognized, ParseOptions, Report, Settings, Sink,
-    Span,
+    About, Account, Connector, Door, Fetch, FetchStep, Input, NotRecognized, ParseOptions, Report, Settings,
+    Sink, Span,
 };
 
 /// A whole answer of the archive has up to 1,000 messages; a file of messages may be of any length.
@@ -59,7 +61,15 @@ impl Connector for WecomArchive {
     }
 
     fn door(&self) -> Door {
-        Door::File
+        account::DOOR
+    }
+
+    fn check(&self, account: Account<'_>) -> Result<(), &'static str> {
+        account::check(account)
+    }
+
+    fn versioned_secrets(&self) -> &'static [&'static str] {
+        &[account::PRIVATE_KEY]
     }
 
     fn recognize(&self, input: &mut dyn Input, _options: &ParseOptions) -> Result<(), NotRecognized> {
@@ -113,7 +123,7 @@ impl Connector for WecomArchive {
     fn fetch_first(&self, _fetch: &Fetch, _settings: &Settings) -> FetchStep {
         FetchStep::Again {
             after_seconds: NO_DRIVER_SECONDS,
-            reason: "files of the archive come through the vendor's library, by a connection",
+            reason: "files of the archive come through the vendor's library, by a connection with its secrets",
         }
     }
 }

@@ -104,6 +104,7 @@ fn write_page(html: &mut String, whole: &WholeStatus, language: Language) -> fmt
     warnings(html, w, whole)?;
     summary(html, w, status)?;
     connections(html, w, &status.connections)?;
+    archives(html, w, &status.connections)?;
     anchors(html, w, &status.anchors)?;
     gaps(html, w, &status.gaps)?;
     to_keep(html, w, status)?;
@@ -136,6 +137,18 @@ fn found(w: &Words, whole: &WholeStatus) -> Vec<(&'static str, Option<&'static s
     let asks = |state| matches!(state, ConnectionState::Stopped | ConnectionState::Silent);
     if status.connections.iter().any(|connection| asks(connection.state)) {
         found.push((w.silent_connection, None));
+    }
+    let archives = || {
+        status
+            .connections
+            .iter()
+            .filter_map(|connection| connection.archive.as_ref())
+    };
+    if archives().any(|archive| archive.failing.is_some() || archive.is_alarming()) {
+        found.push((w.archive_behind, DOCTOR));
+    }
+    if archives().any(|archive| !archive.closed.is_empty()) {
+        found.push((w.archive_closed, DOCTOR));
     }
     if !status.key_copy {
         found.push((w.no_key_copy, COPY_KEYS));
@@ -364,6 +377,35 @@ fn connections(html: &mut String, w: &Words, connections: &[ConnectionStatus]) -
             Count(connection.problems).to_string(),
         ];
         row(html, &columns, connection.id.as_str(), &cells)?;
+    }
+    html.write_str("</tbody>\n</table>\n</div>\n</section>\n")
+}
+
+/// Nothing where nothing is pulled.
+fn archives(html: &mut String, w: &Words, connections: &[ConnectionStatus]) -> fmt::Result {
+    let pulled = connections
+        .iter()
+        .filter_map(|connection| Some((connection.id.as_str(), connection.archive.as_ref()?)));
+    let pulled: Vec<_> = pulled.collect();
+    if pulled.is_empty() {
+        return Ok(());
+    }
+    let columns = [
+        (w.connection, ""),
+        (w.pulled_to, "number"),
+        (w.caught_up, ""),
+        (w.kept_until, ""),
+        (w.stay_closed, "number"),
+    ];
+    table_head(html, "archives", w.archives, w.archives_about, &columns)?;
+    for (id, archive) in pulled {
+        let cells = [
+            Count(archive.position).to_string(),
+            Time(archive.caught_up_at).to_string(),
+            Time(archive.lost_from).to_string(),
+            Count(archive.closed.values().sum()).to_string(),
+        ];
+        row(html, &columns, id, &cells)?;
     }
     html.write_str("</tbody>\n</table>\n</div>\n</section>\n")
 }

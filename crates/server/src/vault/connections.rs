@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use connect::wecom_archive::WecomArchive;
 use connect::{Account, Connector, Door, Secrets, Settings};
 use model::ConnectionId;
 use model::entry::ActCode;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::forward::{self, FORWARD_TO};
-use super::{Inner, Vault, VaultError, locked};
+use super::{Inner, Vault, VaultError, archive, locked};
 
 const CLASS: &str = "connection";
 
@@ -88,7 +89,8 @@ impl Vault {
         let Some(connector) = connect::find(&config.connector) else {
             return Err(VaultError::NotFound(format!("connector {}", config.connector)));
         };
-        let mut results = check_secrets(connector, &secrets);
+        let mut results = check_secrets(connector, &secrets, &config.settings);
+        results.extend(self.inner.try_archive(&config, &secrets)?);
         if let Some(url) = url {
             results.extend(super::door::try_door(connector, &secrets, url)?);
         }
@@ -106,13 +108,13 @@ impl Vault {
     }
 }
 
-fn check_secrets(connector: &dyn Connector, secrets: &Secrets) -> Vec<TestResult> {
-    let Door::Webhook {
-        required, optional, ..
-    } = connector.door()
-    else {
+fn check_secrets(connector: &dyn Connector, secrets: &Secrets, settings: &Settings) -> Vec<TestResult> {
+    let Some((required, optional, _)) = connector.door().given() else {
         return Vec::new();
     };
+    if !connector.door().is_used(secrets, settings) {
+        return Vec::new();
+    }
     let one = |name: &connect::SecretName, must: bool| {
         let present = secrets.all(name.name).iter().any(|value| !value.is_empty());
         TestResult {
@@ -143,14 +145,14 @@ fn check_new(config: &ConnectionConfig, secrets: &Secrets) -> Result<(), VaultEr
             known.join(", ")
         )));
     };
-    let Door::Webhook {
-        required,
-        optional,
-        settings,
-    } = connector.door()
-    else {
+    let door = connector.door();
+    let Some((required, optional, settings)) = door.given() else {
         return Ok(());
     };
+    if !door.is_used(secrets, &config.settings) {
+        return Ok(());
+    }
+    let forwards = matches!(door, Door::Webhook { .. });
     for name in required {
         let values = secrets.all(name.name);
         if values.is_empty() || values.iter().any(|value| value.is_empty()) {
@@ -169,9 +171,10 @@ fn check_new(config: &ConnectionConfig, secrets: &Secrets) -> Result<(), VaultEr
         }
     }
     for name in config.settings.keys() {
-        if name != FORWARD_TO && !settings.iter().any(|(known, _)| known == name) {
+        let forwarding = forwards && name == FORWARD_TO;
+        if !forwarding && !settings.iter().any(|(known, _)| known == name) {
             let known = settings.iter().map(|(name, _)| *name);
-            let known: Vec<&str> = known.chain([FORWARD_TO]).collect();
+            let known: Vec<&str> = known.chain(forwards.then_some(FORWARD_TO)).collect();
             let known = known.join(", ");
             return Err(VaultError::Usage(format!(
                 "{} has no setting {name}; there are: {known}",
@@ -186,7 +189,11 @@ fn check_new(config: &ConnectionConfig, secrets: &Secrets) -> Result<(), VaultEr
     };
     connector
         .check(account)
-        .map_err(|wrong| VaultError::Usage(wrong.to_owned()))
+        .map_err(|wrong| VaultError::Usage(wrong.to_owned()))?;
+    if config.connector == WecomArchive.id() {
+        archive::check_keys(secrets).map_err(|problem| VaultError::Usage(problem.to_string()))?;
+    }
+    Ok(())
 }
 
 fn decoded(secrets: &BTreeMap<String, Vec<String>>) -> Secrets {
@@ -251,7 +258,7 @@ impl Inner {
         locked(&self.keys).append(vec![Record::Item { class, name, bytes }])?;
         self.forward_from_now(config.id.as_str(), settings_before.as_ref(), &config.settings)?;
         self.changes.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        Ok(())
+        self.take_up_archive(config, secrets)
     }
 
     pub fn connections(&self) -> Vec<ConnectionConfig> {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connect::{Connector, Fetch};
-use model::MessageId;
 use model::entry::{Gap, GapCause, Kind, Origin};
 use model::record::AttachmentState;
+use model::{MessageId, Position, Timestamp};
 use seal::Key;
 use seal::envelope::{CHUNK_BYTES, Purpose, stream_head};
 use store::catalogue::FetchRow;
@@ -69,10 +69,18 @@ async fn round(vault: &Arc<Vault>, fetcher: &Fetcher) {
         Err(_) => return,
     };
     for due in due {
+        let due = Arc::new(due);
+        let (asked, taken) = (vault.clone(), due.clone());
+        let archived = tokio::task::spawn_blocking(move || asked.inner.fetch_archived(&taken)).await;
         let bearer = |name: &str| due.secrets.all(name).first().cloned();
-        let outcome = fetcher
-            .fetch(due.connector, &due.fetch, &due.config.settings, bearer)
-            .await;
+        let outcome = match archived {
+            Ok(Some(outcome)) => outcome,
+            _ => {
+                fetcher
+                    .fetch(due.connector, &due.fetch, &due.config.settings, bearer)
+                    .await
+            }
+        };
         let asked = vault.clone();
         let settled = tokio::task::spawn_blocking(move || asked.inner.settle(&due, outcome)).await;
         if let Ok(Err(error)) = settled {
@@ -83,7 +91,7 @@ async fn round(vault: &Arc<Vault>, fetcher: &Fetcher) {
 
 impl Due {
     /// From whom the answer is.
-    pub fn origin(&self, received_at: model::Timestamp) -> Origin {
+    pub fn origin(&self, received_at: Timestamp) -> Origin {
         Origin {
             connection: self.config.id.clone(),
             connector: self.config.connector.clone(),
@@ -132,7 +140,7 @@ impl Inner {
             let wait = i64::try_from(seconds)
                 .unwrap_or(i64::MAX)
                 .saturating_mul(1_000_000);
-            let due_at = model::Timestamp::from_micros(now.as_micros().saturating_add(wait));
+            let due_at = Timestamp::from_micros(now.as_micros().saturating_add(wait));
             locked(&self.catalogue).set_fetch(due.row.id, due.row.file, due_at, false)?;
             return Ok(());
         }
@@ -242,6 +250,28 @@ impl Inner {
 }
 
 impl Inner {
+    /// Rows of the files that messages of a capture name: ordinal, place among its files, file.
+    pub fn fetch_rows(
+        &self,
+        capture: Position,
+        fetches: Vec<(u32, u16, Fetch)>,
+    ) -> Result<Vec<FetchRow>, VaultError> {
+        let seal = |(ordinal, file, fetch): (u32, u16, Fetch)| {
+            let id = MessageId { capture, ordinal };
+            let json = serde_json::to_vec(&fetch).unwrap_or_default();
+            let sealed = self.seal_fetch(id, file, &json)?;
+            Ok(FetchRow {
+                id,
+                file,
+                attempts: 0,
+                due_at: Timestamp::default(),
+                state: 0,
+                sealed,
+            })
+        };
+        fetches.into_iter().map(seal).collect()
+    }
+
     /// Seals what is to be fetched: it names a file of somebody's message.
     pub fn seal_fetch(&self, id: MessageId, file: u16, json: &[u8]) -> Result<Vec<u8>, VaultError> {
         let salt: [u8; 16] = seal::suite::random()?;

@@ -12,7 +12,7 @@ use store::StoreError;
 use store::catalogue::{CaptureRow, CaptureState, Catalogue, GapRow};
 use store::failpoint;
 
-use super::{Inner, Progress, Trouble, VaultError, gaps, governance, locked, normalize};
+use super::{Inner, Progress, Trouble, VaultError, archive, gaps, governance, locked, normalize};
 
 /// Captures normalized before new entries are looked at again.
 const CAPTURES_AT_ONCE: u32 = 512;
@@ -162,6 +162,7 @@ fn delete_if_asked(inner: &Inner) -> Result<(), VaultError> {
 /// One round; `true` when there was something to do.
 fn step(inner: &Arc<Inner>) -> Result<bool, VaultError> {
     sweep(inner)?;
+    inner.open_again()?;
     // Wraps and parts that exist must be known before anything is normalized, or it would be written out twice.
     let head = inner.ledger.head();
     let mut busy = false;
@@ -186,6 +187,7 @@ fn step(inner: &Arc<Inner>) -> Result<bool, VaultError> {
         if !busy {
             let unfinished = locked(&inner.catalogue).unfinished_epochs()?;
             inner.end_epochs(&unfinished)?;
+            inner.end_provisional()?;
             busy |= gaps::look(inner)?;
             inner.set_progress(|progress| progress.looks += 1);
         }
@@ -290,6 +292,9 @@ fn note(
             closed: None,
         }),
         Kind::Act(act) => note_act(inner, catalogue, &header, act, raw.body),
+        Kind::Destruction(gone) if gone.reason == archive::SUPERSEDED => {
+            catalogue.note_superseded(&gone.keys, at)
+        }
         // An epoch's key concerns no wrap and no part.
         Kind::Destruction(gone) if gone.reason == governance::BY_PEOPLE => {
             catalogue.note_destruction(&gone.keys, at)

@@ -54,8 +54,14 @@ impl VaultHost {
         let (_, gaps_open) = reader.count_gaps()?;
         let pending_fetches = reader.fetches_pending()?;
         drop(reader);
+        let mut archives = BTreeMap::new();
+        for config in inner.connections() {
+            if let Some(status) = inner.archive_status(config.id.as_str())? {
+                archives.insert(config.id.to_string(), status);
+            }
+        }
         let refused = locked(&self.refused);
-        let connection = |config: &super::connections::ConnectionConfig| {
+        let mut connection = |config: &super::connections::ConnectionConfig| {
             let name = config.id.as_str();
             let own = by_connection.iter().find(|(id, _, _)| id == name);
             let last = own.and_then(|(_, _, last)| *last);
@@ -71,13 +77,14 @@ impl VaultHost {
                     .map_or(0, |(_, count)| *count),
                 state: state(last, now),
                 forward: inner.forward_status(name),
+                archive: archives.remove(name),
             }
         };
         Ok(Status {
             zone: inner.file.zone.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: self.started_at,
-            connections: inner.connections().iter().map(connection).collect(),
+            connections: inner.connections().iter().map(&mut connection).collect(),
             gaps: gaps.iter().map(gap).collect(),
             gaps_open,
             checkpoint: inner.ledger.signed().map(|signed| CheckpointStatus {
@@ -160,9 +167,12 @@ impl Host for VaultHost {
         let inner = &self.vault.inner;
         let connection = |config: super::connections::ConnectionConfig| {
             let mut secrets = self.vault.connection_secrets(&config.id);
+            let webhook = connect::find(&config.connector)
+                .is_some_and(|connector| matches!(connector.door(), connect::Door::Webhook { .. }));
+            // Nobody posts to the others: the intake has no use for what opens an archive.
             secrets
                 .0
-                .retain(|name, _| !FETCH_SECRETS.contains(&name.as_str()));
+                .retain(|name, _| webhook && !FETCH_SECRETS.contains(&name.as_str()));
             IntakeConnection {
                 id: config.id,
                 connector: config.connector,

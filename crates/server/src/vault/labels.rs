@@ -79,6 +79,12 @@ impl Labels {
         self.digest(&[b"unattributed", connection.as_bytes()])
     }
 
+    /// Label of the secret under which items of an archive hang that could not be opened yet, and of which nobody knows
+    /// whose they are.
+    pub fn provisional(&self, connection: &str, generation: u32) -> Label {
+        self.digest(&[b"provisional", connection.as_bytes(), &generation.to_be_bytes()])
+    }
+
     /// The secrets under which what `owner` owns is sealed.
     pub fn secrets(&self, owner: &Owner, connection: &str) -> Vec<(SecretKind, Label)> {
         let mut wanted = vec![(SecretKind::Period, self.period(owner.month))];

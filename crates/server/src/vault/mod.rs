@@ -24,6 +24,7 @@ use store::ledger::{Clock, Draft, Ledger, LedgerOptions};
 use crate::confine::Confined;
 
 pub mod anchors;
+pub mod archive;
 pub mod backups;
 pub mod captures;
 mod completeness;
@@ -244,6 +245,8 @@ pub(crate) struct Inner {
     refusals: Mutex<gaps::Refusals>,
     /// Held while the roster is read and an entry about it written.
     enrolling: Mutex<()>,
+    /// Archives that are pulled.
+    archives: Mutex<archive::Archives>,
     /// What must not come back.
     tombs: Mutex<Arc<governance::tombs::Table>>,
     /// What was deleted could not be brought out of the catalogue's files.
@@ -341,6 +344,7 @@ impl Vault {
             pulls: Mutex::default(),
             refusals: Mutex::default(),
             enrolling: Mutex::default(),
+            archives: Mutex::default(),
             governing: Mutex::new(governance::Governing::new(recovery.head)),
             tombs: Mutex::default(),
             sweep_failed: AtomicBool::new(false),
@@ -355,6 +359,8 @@ impl Vault {
         inner.read_tombs()?;
         inner.read_forwards()?;
         inner.read_pulls()?;
+        inner.read_archives()?;
+        inner.take_up_archives()?;
         if recovery.torn_bytes > 0 {
             inner.note_gap(GapCause::TornGroup, recovery.torn_bytes)?;
         }

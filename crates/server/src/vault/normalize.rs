@@ -10,12 +10,13 @@ use std::sync::{Arc, atomic::Ordering};
 use connect::{Connector, Fetch, Report, Sink};
 use model::entry::{Kind, Wrap};
 use model::record::{Attachment, AttachmentState, Record};
-use model::{KeyId, MessageId, Position, Timestamp};
+use model::{KeyId, MessageId, Position};
 use seal::Key;
 use store::catalogue::{CaptureRow, CaptureState, Catalogue, ErasedRecord, FetchRow, Placement, RecordRow};
 use store::ledger::Draft;
 use store::{StoreError, failpoint};
 
+use super::archive::Wrapped;
 use super::captures::{CaptureReader, Descriptor};
 use super::existing::Existing;
 use super::governance::freeze;
@@ -117,7 +118,8 @@ fn one(inner: &Arc<Inner>, row: &CaptureRow, together: &mut Together<'_>) -> Res
         tombs: Tombs::of(inner, &row.connection),
     };
     if parts.is_empty() && reader.len() <= SMALL_BYTES {
-        return work.small(reader, wrap.is_some(), together);
+        let wrapped = inner.wrapped(row, wrap)?;
+        return work.small(reader, wrapped, together);
     }
     together.write()?;
     locked(&inner.catalogue).clear_records(row.position)?;
@@ -318,18 +320,29 @@ impl Work<'_> {
         PartWriter::new(self.inner, self.row, open, container)
     }
 
-    fn parse(&self, mut reader: CaptureReader, sink: &mut dyn Sink) -> Result<Report, VaultError> {
+    fn parse(&self, reader: CaptureReader, sink: &mut dyn Sink) -> Result<Report, VaultError> {
+        Ok(self.parse_or_not(reader, sink)?.0)
+    }
+
+    /// Also says whether it stayed closed inside, so that whose it is is not known yet.
+    fn parse_or_not(
+        &self,
+        mut reader: CaptureReader,
+        sink: &mut dyn Sink,
+    ) -> Result<(Report, bool), VaultError> {
         let secrets = self.inner.opening_secrets(self.connector, &self.row.connection);
-        let parsed = self
-            .connector
-            .parse(&mut reader, &self.descriptor.parse_options(secrets), sink);
-        parsed.map_err(VaultError::Capture)
+        let options = self.descriptor.parse_options(secrets);
+        if let Some(parsed) = self.inner.parse_archived(self.row, &mut reader, &options, sink)? {
+            return Ok(parsed);
+        }
+        let parsed = self.connector.parse(&mut reader, &options, sink);
+        Ok((parsed.map_err(VaultError::Capture)?, false))
     }
 
     fn small(
         &self,
         mut reader: CaptureReader,
-        wrapped: bool,
+        wrapped: Wrapped,
         together: &mut Together<'_>,
     ) -> Result<(), VaultError> {
         let streams = self.connector.streams(&mut reader).map_err(VaultError::Capture)?;
@@ -338,14 +351,17 @@ impl Work<'_> {
         let mut gather = Gather {
             // With a wrap it was decided before whether this comes back: a hold that was in force then may be lifted now.
             reading: Reading {
-                tombs: reading.tombs.filter(|_| !wrapped),
+                tombs: reading.tombs.filter(|_| wrapped != Wrapped::ToOwners),
                 ..reading
             },
             gathered: Gathered::default(),
             files: 0,
         };
-        let report = self.parse(reader, &mut gather)?;
+        let (report, closed) = self.parse_or_not(reader, &mut gather)?;
         let mut gathered = gather.finish();
+        if wrapped == Wrapped::Provisionally && !closed {
+            self.inner.note_opened();
+        }
         // What was destroyed before goes into parts, which say how many records there were.
         let gone = gathered.records.iter().any(|record| record.facts.owner.gone);
         if let (Some(owner), 1, false) = (single_owner(&gathered), streams, gone) {
@@ -358,7 +374,9 @@ impl Work<'_> {
                     month: self.row.received_at.month(),
                     gone: false,
                 }),
-                wrapped,
+                provisional: closed && wrapped != Wrapped::ToOwners,
+                // Opened now: it is wrapped to those whose it is.
+                wrapped: wrapped == Wrapped::ToOwners || (closed && wrapped == Wrapped::Provisionally),
                 gathered,
                 report,
             });
@@ -540,30 +558,6 @@ pub fn store_normalized(
     }
     let report = report.map(|report| serde_json::to_string(report).unwrap_or_default());
     catalogue.set_capture(capture, CaptureState::Normalized, report.as_deref())
-}
-
-impl Inner {
-    /// Rows of the files that messages of a capture name: ordinal, place among its files, file.
-    pub fn fetch_rows(
-        &self,
-        capture: Position,
-        fetches: Vec<(u32, u16, Fetch)>,
-    ) -> Result<Vec<FetchRow>, VaultError> {
-        let seal = |(ordinal, file, fetch): (u32, u16, Fetch)| {
-            let id = MessageId { capture, ordinal };
-            let json = serde_json::to_vec(&fetch).unwrap_or_default();
-            let sealed = self.seal_fetch(id, file, &json)?;
-            Ok(FetchRow {
-                id,
-                file,
-                attempts: 0,
-                due_at: Timestamp::default(),
-                state: 0,
-                sealed,
-            })
-        };
-        fetches.into_iter().map(seal).collect()
-    }
 }
 
 /// The one owner of everything in a capture: `Some(None)` when nothing has an owner, `None` when there are several.

@@ -185,7 +185,7 @@ impl Reading<'_> {
         let local = message.sent_at_local.as_deref();
         // A line of a text export has wall time; what has an instant and no wall time is told by all it says.
         let told_by_instant = message.sent_at.is_some() && message.sent_at_local.is_none();
-        let is_line = self.door == Door::File && message.platform_id.is_none() && !told_by_instant;
+        let is_line = self.door.takes_files() && message.platform_id.is_none() && !told_by_instant;
         let (digest, minute) = if is_line {
             // The exporter's zone may be told at one import and not at the other: lines meet by their wall time.
             (self.line(message), local.and_then(minute_of))

@@ -424,6 +424,10 @@ impl Inner {
                 add(&format!("deliveries of {} are passed on", config.id), ok, detail);
             }
         }
+        let archives = self.check_archives()?;
+        for check in archives {
+            add(&check.check, check.ok, check.detail);
+        }
         let space = store::folder::free_bytes(&self.folder);
         add(
             "the disk has room",
@@ -441,6 +445,12 @@ impl Inner {
         let erasures_not_in_force = self.erasures_not_in_force()?;
         let signed = self.ledger.signed();
         let progress = *locked(&self.progress);
+        let mut archives = std::collections::BTreeMap::new();
+        for config in self.connections() {
+            if let Some(status) = self.archive_status(config.id.as_str())? {
+                archives.insert(config.id.to_string(), status);
+            }
+        }
         let reader: std::sync::MutexGuard<'_, Catalogue> = locked(&self.reader);
         let [messages, events, problems] = reader.totals()?;
         let by_connection = reader.by_connection()?;
@@ -465,6 +475,7 @@ impl Inner {
                     "captures": own.map_or(0, |(_, count, _)| *count),
                     "last_capture_at": own.and_then(|(_, _, last)| *last),
                     "forward": self.forward_status(config.id.as_str()),
+                    "archive": archives.remove(config.id.as_str()),
                 })
             })
             .collect();

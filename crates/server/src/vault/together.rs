@@ -31,6 +31,8 @@ pub struct Single {
     pub row: CaptureRow,
     pub key: Key,
     pub owner: Owner,
+    /// It could not be opened inside, so that whose it is will be known only later.
+    pub provisional: bool,
     /// Its wrap is in the ledger already.
     pub wrapped: bool,
     pub gathered: Gathered,
@@ -111,13 +113,20 @@ impl<'a> Together<'a> {
     fn keys(&self, waiting: &[Single]) -> Result<Vec<OwnerKeys>, VaultError> {
         let wanted: Vec<_> = waiting
             .iter()
-            .map(|single| self.inner.labels.secrets(&single.owner, &single.row.connection))
+            .map(|single| {
+                if single.provisional {
+                    self.inner.provisional_secrets(&single.row)
+                } else {
+                    self.inner.labels.secrets(&single.owner, &single.row.connection)
+                }
+            })
             .collect();
         locked(&self.inner.keys).ensure(&wanted.concat(), self.inner.ledger.head())?;
-        let mut known: HashMap<(&str, Owner), OwnerKeys> = HashMap::new();
+        let mut known: HashMap<(&str, Owner, bool), OwnerKeys> = HashMap::new();
         let mut keys = Vec::with_capacity(waiting.len());
         for (single, wanted) in waiting.iter().zip(&wanted) {
-            let found = match known.entry((single.row.connection.as_str(), single.owner)) {
+            let found = match known.entry((single.row.connection.as_str(), single.owner, single.provisional))
+            {
                 Entry::Occupied(entry) => entry.get().clone(),
                 Entry::Vacant(entry) => entry.insert(self.inner.owner_keys(wanted)?).clone(),
             };

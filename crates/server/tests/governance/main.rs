@@ -1,6 +1,7 @@
 //! Holds and destruction on whole vaults.
 #![cfg(test)]
 
+mod archive;
 mod beyond_reach;
 mod certificates;
 mod destruction;

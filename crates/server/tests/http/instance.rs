@@ -197,6 +197,7 @@ impl Host for TestHost {
                 problems: 2,
                 state: ConnectionState::Receiving,
                 forward: None,
+                archive: None,
             }],
             gaps_open: 1,
             gaps: vec![GapStatus {

@@ -16,6 +16,7 @@ mod erasure;
 mod gaps;
 mod missing;
 mod records;
+mod reopen;
 mod rows;
 pub use erasure::ErasedRecord;
 pub use missing::{HoleRow, PointedRow, RhythmRow};

@@ -10,13 +10,16 @@ use serde::{Deserialize, Serialize};
 use super::super::{Inner, VaultError, locked};
 
 /// Kinds of ids by which connectors name people. A person is looked for under each.
-const ID_KINDS: [&str; 7] = [
+const ID_KINDS: [&str; 10] = [
     "phone",
     "bsuid",
     "parent_bsuid",
     "username",
     "whatsapp_id",
     "phone_number_id",
+    "wecom_userid",
+    "wecom_external",
+    "wecom_robot",
     "name",
 ];
 
