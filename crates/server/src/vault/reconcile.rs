@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 
-use model::entry::ActCode;
+use model::entry::{ActCode, Kind};
 use model::record::Record;
 use model::{KeyId, MessageId, Position};
 use seal::keyring::SecretKind;
@@ -157,6 +157,21 @@ impl Vault {
     pub fn finish_digest(&self, digesting: Digesting) -> String {
         let label = self.inner.labels.digest(&[b"reconciled", &digesting.0.finish()]);
         seal::suite::hex(&label)
+    }
+
+    /// What an act says of a comparison that began, or of what it found; none where the entry is no such act.
+    ///
+    /// # Errors
+    /// [`VaultError::Store`].
+    pub fn reconciliation(&self, at: Position) -> Result<Option<(ActCode, Value)>, VaultError> {
+        let entry = self.inner.must_entry(at)?;
+        let code = match &entry.header.kind {
+            Kind::Act(act) => act.code,
+            _ => return Ok(None),
+        };
+        let wanted = matches!(code, ActCode::ReconcileBegun | ActCode::Reconciled);
+        let body = wanted.then(|| self.inner.open_act(&entry)).flatten();
+        Ok(body.map(|body| (code, body)))
     }
 
     /// Writes down what a comparison found. `result` holds counts and digests, no content.
