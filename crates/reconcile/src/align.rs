@@ -77,7 +77,8 @@ impl Partners {
 }
 
 /// Hashes with where they stand, in the order of the hashes.
-type Index = Vec<(u64, u32)>;
+type Index = Vec<Entry>;
+type Entry = (u64, u32);
 
 fn index(hashes: impl Iterator<Item = u64>) -> Index {
     let mut all: Index = hashes.zip(0u32..).filter(|(hash, _)| *hash != 0).collect();
@@ -116,10 +117,10 @@ fn in_context(items: &[Item]) -> impl Iterator<Item = u64> + '_ {
 }
 
 /// Calls `each` with the places of every hash that both have.
-fn groups(a: &Index, b: &Index, each: &mut dyn FnMut(&[(u64, u32)], &[(u64, u32)])) {
+fn groups(a: &Index, b: &Index, each: &mut dyn FnMut(&[Entry], &[Entry])) {
     let (mut a, mut b) = (a.as_slice(), b.as_slice());
     while let (Some(&(of_a, _)), Some(&(of_b, _))) = (a.first(), b.first()) {
-        let run = |side: &[(u64, u32)], hash: u64| side.iter().take_while(|(h, _)| *h == hash).count();
+        let run = |side: &[Entry], hash: u64| side.iter().take_while(|(h, _)| *h == hash).count();
         if of_a < of_b {
             a = a.get(run(a, of_a)..).unwrap_or(&[]);
         } else if of_b < of_a {

@@ -3,23 +3,19 @@
 use std::collections::HashMap;
 
 use model::record::ContentKind;
-use model::{Content, Timestamp};
 
 use crate::align::{Aligned, NONE, align, edited_to, is_revoked};
 use crate::order::out_of_order;
 use crate::outcome::{
-    Absent, Certainty, Counts, Difference, Explained, Explanations, Of, Outcome, Outside, Pair, Place,
-    SideSummary, Verdict, What,
+    Certainty, Counts, Difference, Explained, Explanations, Of, Outcome, Outside, Verdict, What,
 };
 use crate::people::{CERTAIN_MIN, Same};
-use crate::side::{Class, Item, NEVER, Side, wall_text};
+use crate::report::{place, summary};
+use crate::side::{Class, Item, NEVER, Side};
 use crate::text::likeness;
 
 /// Messages of somebody of whom the other side has nothing: from so many on they are one statement.
 const ABSENT_MIN: u64 = 20;
-
-/// Pairs of names that are told.
-const PEOPLE_MAX: usize = 1000;
 
 /// Lays two accounts side by side. Differences go to `each`, in the order of the conversation.
 ///
@@ -89,15 +85,15 @@ impl Bounds {
     }
 }
 
-struct Judge<'a> {
-    a: &'a Side,
-    b: &'a Side,
-    aligned: Aligned,
+pub(crate) struct Judge<'a> {
+    pub a: &'a Side,
+    pub b: &'a Side,
+    pub aligned: Aligned,
     /// By place in the first side: out of order, and not only within a minute.
     moved: Vec<Moved>,
     bounds: (Bounds, Bounds),
     /// Groups of which one side has nothing: whether it is the first, who, how many.
-    absent: HashMap<u32, (bool, u32, u64)>,
+    pub absent: HashMap<u32, (bool, u32, u64)>,
     counts: Counts,
     explained: Explanations,
     outside: Outside,
@@ -536,45 +532,6 @@ impl<'a> Judge<'a> {
             note,
         })
     }
-
-    fn people(&self) -> Vec<Pair> {
-        let name = |side: &Side, who: u32| {
-            let person = side.people.get(who as usize);
-            person.map_or(Content::default(), |person| person.shown.clone())
-        };
-        let pairs = self.aligned.people.pairs.iter().take(PEOPLE_MAX);
-        pairs
-            .map(|&(a, b, n)| Pair {
-                a: name(self.a, a),
-                b: name(self.b, b),
-                messages: u64::from(n),
-                same: self.aligned.people.same(a, b) == Same::Yes,
-            })
-            .collect()
-    }
-
-    fn absent(&self) -> Vec<Absent> {
-        let mut all: Vec<Absent> = self
-            .absent
-            .values()
-            .map(|&(in_a, who, messages)| {
-                let side = if in_a { self.b } else { self.a };
-                let person = side.people.get(who as usize);
-                Absent {
-                    absent_in: if in_a { "a" } else { "b" },
-                    author: person.map_or(Content::default(), |person| person.shown.clone()),
-                    messages,
-                }
-            })
-            .collect();
-        all.sort_by(|one, other| {
-            other
-                .messages
-                .cmp(&one.messages)
-                .then(one.author.cmp(&other.author))
-        });
-        all
-    }
 }
 
 fn missing(what: What, item: &Item, revoked: bool) -> Option<Of> {
@@ -596,40 +553,4 @@ fn missing(what: What, item: &Item, revoked: bool) -> Option<Of> {
         },
         note,
     })
-}
-
-fn place<'a>(side: &'a Side, item: &Item) -> Place<'a> {
-    let author = side.people.get(item.author as usize);
-    Place {
-        place: item.place,
-        at: written(item),
-        author: author.map(|person| Content::from(person.shown.reveal())),
-        content: item.kind,
-        text: side.text(item).filter(|text| !text.is_empty()).map(Content::from),
-    }
-}
-
-fn written(item: &Item) -> Option<String> {
-    match (item.time, item.wall) {
-        (NEVER, _) => None,
-        (time, true) => Some(wall_text(time)),
-        (time, false) => Some(Timestamp::from_seconds(time).to_string()),
-    }
-}
-
-fn summary(side: &Side, ordered: bool) -> SideSummary {
-    let system = side
-        .items
-        .iter()
-        .filter(|item| item.class == Class::System)
-        .count() as u64;
-    let timed = || side.items.iter().filter(|item| item.time != NEVER);
-    SideSummary {
-        messages: side.items.len() as u64 - system,
-        system,
-        reactions: side.left_out,
-        first: timed().min_by_key(|item| item.time).and_then(written),
-        last: timed().max_by_key(|item| item.time).and_then(written),
-        ordered,
-    }
 }

@@ -18,13 +18,14 @@ mod judge;
 mod order;
 mod outcome;
 mod people;
+mod report;
 mod side;
 mod text;
 
 pub use clock::{Clock, Stretch};
 pub use judge::compare;
 pub use outcome::{
-    Certainty, Counts, Difference, Explained, Explanations, Of, Outcome, Outside, Pair, Place, SideSummary,
-    Verdict, What,
+    Absent, Certainty, Counts, Difference, Explained, Explanations, Of, Outcome, Outside, Pair, Place,
+    SideSummary, Verdict, What,
 };
 pub use side::{MESSAGES_MAX, Side, TEXT_BYTES_MAX, TooMany};
