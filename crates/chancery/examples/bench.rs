@@ -28,12 +28,13 @@ fn main() {
     );
 }
 
-const BENCHES: &[(&str, fn()); 11] = &[
+const BENCHES: &[(&str, fn()); 12] = &[
     ("ingest", || cargo_example("store", "bench_ingest", &["5"])),
     ("http", || cargo_example("server", "http_load", &[])),
     ("verify", || cargo_example("seal", "verify_speed", &["1000000"])),
     ("parse", parse),
     ("import", import),
+    ("reconcile", reconcile),
     ("growth", growth),
     ("webhooks", || {
         cargo_example("server", "webhook_growth", &["500000"])
@@ -93,6 +94,11 @@ struct Took {
 
 /// Runs a command and watches it.
 fn measured(command: &mut Command) -> Took {
+    measured_with(command, 0)
+}
+
+/// As [`measured`], where it is to end with this exit code.
+fn measured_with(command: &mut Command, code: i32) -> Took {
     let start = Instant::now();
     let mut child = command.spawn().unwrap();
     let process = PathBuf::from(format!("/proc/{}", child.id()));
@@ -109,7 +115,7 @@ fn measured(command: &mut Command) -> Took {
             cpu_seconds = cpu_seconds_of(&text);
         }
         if let Some(ended) = child.try_wait().unwrap() {
-            assert!(ended.success(), "a command did not end well");
+            assert_eq!(ended.code(), Some(code), "a command did not end well");
             return Took {
                 seconds: start.elapsed().as_secs_f64(),
                 cpu_seconds,
@@ -176,6 +182,44 @@ fn parse_once(file: &Path) -> Took {
             .arg(file)
             .stdout(out),
     )
+}
+
+/// `reconcile` of an export of a million messages and of another phone's of the same chat, against one `parse`. The other
+/// phone stands in another zone, knows some people by other names, lacks one message in a thousand and tells one in a
+/// thousand otherwise.
+fn reconcile() {
+    let file = folder().join("export-1000000.txt");
+    let other = folder().join("export-1000000-other.txt");
+    let made = Command::new("python3")
+        .arg("bench/other_export.py")
+        .args([&file, &other])
+        .status()
+        .unwrap();
+    assert!(made.success(), "no second export was made");
+    let account = |file: &Path| format!("whatsapp-export:{}", file.display());
+    let mut peaks = Vec::new();
+    let (ours, parsed) = alternating(
+        || {
+            let out = std::fs::File::create(folder().join("reconciled.json")).unwrap();
+            let mut command = Command::new(program());
+            command.args(["reconcile", &account(&file), &account(&other), "--json"]);
+            let took = measured_with(command.stdout(out), 1);
+            peaks.push(took.peak_bytes);
+            took.seconds
+        },
+        || parse_once(&file).seconds,
+    );
+    let text = std::fs::read(folder().join("reconciled.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    println!("found: {}", report["outcome"]["counts"]);
+    println!(
+        "reconcile of 1,000,000 and as many: {ours:.2?} s, peak {} MiB; one parse: {parsed:.2?} s",
+        peaks.iter().max().unwrap() >> 20
+    );
+    println!(
+        "reconcile / parse (median): {:.2} (limit 3.0)",
+        median(ours) / median(parsed)
+    );
 }
 
 /// A data folder of its own, gone when dropped.

@@ -14,7 +14,7 @@ use crate::print::{self, Words};
 use crate::progress::Bar;
 use crate::{
     anchor, capture, connection, copies, custodian, demo, dmz, escrow, files, governing, init, owner, parse,
-    perform, serve, tables, user, verify, witness,
+    perform, reconcile, serve, tables, user, verify, witness,
 };
 
 /// Does what was typed; answers the exit code.
@@ -40,6 +40,7 @@ pub fn dispatch(args: Arguments) -> Result<u8, Failure> {
         },
         Command::Import(args) => import(global, args),
         Command::Parse(args) => parse::parse(&args),
+        Command::Reconcile(args) => reconcile::run(global, args),
         Command::Show { id } => simple(global, Operation::Show { id }, tables::record),
         Command::Search { query, limit } => search(global, query, limit),
         Command::Export(args) => export(global, args),

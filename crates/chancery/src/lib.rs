@@ -34,6 +34,7 @@ mod passphrase;
 mod perform;
 mod print;
 mod progress;
+mod reconcile;
 mod serve;
 mod socket;
 mod tables;

@@ -137,6 +137,8 @@ pub enum Operation {
     UserList,
     /// Holds and destruction.
     Governing(crate::governing::Governing),
+    /// Compare two accounts of a conversation.
+    Reconcile(crate::reconcile::Asked),
     /// Custodians.
     Custodian(crate::custodian::Asked),
     /// What is captured and what is missing.

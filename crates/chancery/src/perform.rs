@@ -96,6 +96,7 @@ pub fn perform(
         Operation::UserAdd { name, role, digest } => Ok(json!(vault.add_user(&name, role, &digest, actor)?)),
         Operation::UserList => Ok(json!({ "users": vault.users() })),
         Operation::Governing(governing) => crate::governing::perform(vault, governing, actor),
+        Operation::Reconcile(asked) => crate::reconcile::perform(vault, &asked, actor, emit),
         Operation::Custodian(asked) => crate::custodian::perform(vault, asked, actor),
         Operation::Capture(asked) => crate::capture::perform(vault, asked),
         Operation::Doctor => {
@@ -111,7 +112,10 @@ pub fn perform(
 }
 
 /// Waits until what is there is understood: whoever asks right after opening wants numbers, not the catching up.
-fn settle(vault: &Vault) -> Result<(), Failure> {
+///
+/// # Errors
+/// It could not be understood.
+pub fn settle(vault: &Vault) -> Result<(), Failure> {
     let head: Position = vault.ledger().head();
     Ok(vault.wait_normalized(head)?)
 }

@@ -109,6 +109,9 @@ pub enum Command {
                             A report for each file comes last. FILE may be - for the standard input."
     )]
     Parse(ParseArgs),
+    /// Lay two accounts of one conversation side by side; exit 1 if they differ.
+    #[command(after_help = crate::reconcile::EXAMPLES)]
+    Reconcile(crate::reconcile::ReconcileArgs),
     /// Show one message, event or problem with its proof.
     #[command(after_help = "Example: chancery show 1042.3")]
     Show {

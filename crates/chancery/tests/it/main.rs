@@ -34,6 +34,7 @@ mod memory;
 mod outsiders;
 mod peers;
 mod power;
+mod reconciles;
 mod restores;
 mod rotation;
 mod run;

@@ -53,6 +53,7 @@ mod normalize;
 mod parts;
 mod picked;
 mod pulls;
+pub mod reconcile;
 pub mod restore;
 mod rotation;
 mod rows;

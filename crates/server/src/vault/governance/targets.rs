@@ -72,7 +72,7 @@ fn phone(word: &str) -> Option<String> {
 
 impl Inner {
     /// Labels of conversations with this id or title, in this connection or any.
-    pub(super) fn conversations_named(
+    pub(in crate::vault) fn conversations_named(
         &self,
         word: &str,
         connection: Option<&str>,
@@ -129,7 +129,7 @@ impl Inner {
         labels.into_iter().collect()
     }
 
-    fn living(&self, kind: SecretKind, labels: &[Label]) -> Vec<KeyId> {
+    pub(in crate::vault) fn living(&self, kind: SecretKind, labels: &[Label]) -> Vec<KeyId> {
         let keys = locked(&self.keys);
         labels
             .iter()
