@@ -90,7 +90,7 @@ class Headers(Case):
             (wrap(1, [2, 1]), "do not ascend"),
             (wrap(1, [1, 1]), "do not ascend"),
             (changed(wrap(1, [1]), 9, b"\x10\x01"), "too many key ids"),
-            (act(30), "unknown act"),
+            (act(99), "unknown act"),
             (act(0), "unknown act"),
             (destruction([1], reason=4), "unknown reason"),
             (gap(cause=8), "unknown cause"),
