@@ -12,7 +12,10 @@ use model::{Position, Timestamp};
 use seal::envelope::{Purpose, stream_head};
 use seal::keyring::{PassphraseCost, Unlock};
 use serde_json::{Value, json};
+use server::Host;
+use server::vault::connections::ConnectionConfig;
 use server::vault::gaps::GapsWanted;
+use server::vault::host::VaultHost;
 use server::vault::{Vault, VaultOptions, create};
 use store::ledger::{Draft, LedgerOptions};
 
@@ -27,7 +30,7 @@ const HOUR: i64 = 3600;
 struct World {
     folder: tempfile::TempDir,
     clock: Arc<AtomicI64>,
-    vault: Option<Vault>,
+    vault: Option<Arc<Vault>>,
 }
 
 fn open(folder: &Path, clock: &Arc<AtomicI64>) -> Vault {
@@ -49,17 +52,17 @@ impl World {
         let now = Timestamp::from_seconds(NOW);
         let unlock = Unlock::Passphrase(b"correct");
         create(folder.path(), "us".parse().unwrap(), &unlock, QUICK, None, now).unwrap();
-        let vault = Some(open(folder.path(), &clock));
+        let vault = Some(Arc::new(open(folder.path(), &clock)));
         World { folder, clock, vault }
     }
 
-    fn vault(&self) -> &Vault {
+    fn vault(&self) -> &Arc<Vault> {
         self.vault.as_ref().unwrap()
     }
 
     fn again(&mut self) {
         self.vault = None;
-        self.vault = Some(open(self.folder.path(), &self.clock));
+        self.vault = Some(Arc::new(open(self.folder.path(), &self.clock)));
     }
 
     fn pass(&self, seconds: i64) {
@@ -400,4 +403,96 @@ fn events_about_templates_and_numbers_claim_no_message() {
     world.pass(10 * HOUR);
     world.settle();
     assert!(world.gaps().is_empty());
+}
+
+/// A connection to which WhatsApp posts.
+fn connect_ward(world: &World) {
+    let config = ConnectionConfig {
+        id: "ward-3".parse().unwrap(),
+        connector: "whatsapp-cloud".into(),
+        settings: connect::Settings::new(),
+        minimum_lock_days: 0,
+    };
+    let mut secrets = connect::Secrets::default();
+    for name in ["app-secret", "verify-token"] {
+        let value = zeroize::Zeroizing::new(b"0123456789abcdef".to_vec());
+        secrets.0.insert(name.into(), vec![value]);
+    }
+    world.vault().add_connection(&config, &secrets).unwrap();
+}
+
+#[test]
+fn a_connection_quiet_for_longer_than_it_ever_is_is_a_gap_until_it_speaks_again_and_a_quiet_night_is_none() {
+    let world = World::new();
+    connect_ward(&world);
+    let speak = |n: i64| {
+        let body = cloud(&[text(&format!("wamid.{n}"))], "messages");
+        world.deliver("ward-3", "whatsapp-cloud", &body);
+    };
+    // Every day three, then a night of sixteen hours.
+    for n in 0..30 {
+        speak(n);
+        world.pass(if n % 3 == 2 { 16 * HOUR } else { 4 * HOUR });
+    }
+    world.settle();
+    assert!(world.gaps().is_empty(), "a night is none");
+    // Twice the longest pause is 32 hours; 16 have passed since the last.
+    world.pass(15 * HOUR);
+    world.settle();
+    assert!(world.gaps().is_empty());
+    world.pass(2 * HOUR);
+    world.settle();
+    let gaps = world.gaps();
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    assert_eq!(
+        (&gaps[0]["cause"], &gaps[0]["state"]),
+        (&json!("silent"), &json!("open"))
+    );
+    assert_eq!(gaps[0]["connection"], "ward-3");
+    world.pass(10 * HOUR);
+    world.settle();
+    assert_eq!(world.gaps().len(), 1, "said once");
+    speak(30);
+    world.settle();
+    let gaps = world.gaps();
+    assert_eq!((gaps.len(), &gaps[0]["state"]), (1, &json!("closed")), "{gaps:?}");
+    assert_eq!(gaps[0]["closed"]["reason"], "resumed");
+    let before: Vec<String> = gaps.iter().map(said).collect();
+    world.vault().rebuild().unwrap();
+    world.settle();
+    assert_eq!(world.gaps().iter().map(said).collect::<Vec<_>>(), before);
+}
+
+#[test]
+fn deliveries_that_could_not_be_kept_are_one_gap_with_their_number_and_forgeries_are_none() {
+    let world = World::new();
+    connect_ward(&world);
+    let host = VaultHost::new(world.vault().clone());
+    let from = world.vault().now();
+    host.refused("ward-3", "no-vault", 3);
+    world.pass(30);
+    host.refused("ward-3", "not-written", 2);
+    let to = world.vault().now();
+    for forged in ["bad-signature", "no-signature", "bad-token", "not-found"] {
+        host.refused("ward-3", forged, 7);
+    }
+    world.pass(30);
+    world.settle();
+    assert!(world.gaps().is_empty(), "it may not be over");
+    world.pass(31);
+    world.settle();
+    let gaps = world.gaps();
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    assert_eq!(
+        (&gaps[0]["cause"], &gaps[0]["count"]),
+        (&json!("refused"), &json!(5))
+    );
+    assert_eq!(gaps[0]["connection"], "ward-3");
+    assert_eq!(
+        (&gaps[0]["from"], &gaps[0]["to"]),
+        (&json!(from.to_string()), &json!(to.to_string()))
+    );
+    world.pass(HOUR);
+    world.settle();
+    assert_eq!(world.gaps().len(), 1, "said once");
 }

@@ -113,17 +113,23 @@ pub(crate) fn look(inner: &Arc<Inner>) -> Result<bool, VaultError> {
     let mut drafts = Vec::new();
     pointed(inner, due, &mut drafts)?;
     holes(inner, due, &mut drafts)?;
-    unreadable(inner, &mut drafts)?;
+    let named_before = unreadable(inner, &mut drafts)?;
     silences(inner, now, &mut drafts)?;
-    refusals(inner, now, &mut drafts)?;
+    let mut refusals = locked(&inner.refusals);
+    let said = refused(&refusals, now, &mut drafts);
     closings(inner, &mut drafts)?;
-    if drafts.is_empty() {
-        return Ok(false);
-    }
+    let found = !drafts.is_empty();
     for pair in drafts {
         inner.ledger.append(pair)?;
     }
-    Ok(true)
+    // Only now: what could not be written down is looked for again.
+    refusals.retain(|connection, _| !said.contains(connection));
+    drop(refusals);
+    if let Some(before) = named_before {
+        let before = i64::try_from(before.0).unwrap_or(i64::MAX);
+        locked(&inner.catalogue).set_mark(UNREADABLE, before)?;
+    }
+    Ok(found)
 }
 
 fn slot(micros: i64) -> i64 {
@@ -178,13 +184,13 @@ fn holes(inner: &Inner, due: Timestamp, out: &mut Vec<Vec<Draft>>) -> Result<(),
     Ok(())
 }
 
-/// Captures that no key opens, one gap a connection.
-fn unreadable(inner: &Inner, out: &mut Vec<Vec<Draft>>) -> Result<(), VaultError> {
-    let mut catalogue = locked(&inner.catalogue);
+/// Captures that no key opens, one gap a connection. Answers before which position all are named once this is written.
+fn unreadable(inner: &Inner, out: &mut Vec<Vec<Draft>>) -> Result<Option<Position>, VaultError> {
+    let catalogue = locked(&inner.catalogue);
     let from = Position(u64::try_from(catalogue.mark(UNREADABLE)?).unwrap_or(0));
     let rows = catalogue.unreadable_captures(from, ROUND_MAX)?;
     let Some((last, ..)) = rows.last() else {
-        return Ok(());
+        return Ok(None);
     };
     let mut groups: BTreeMap<&str, (Vec<Timestamp>, Detailed)> = BTreeMap::new();
     for (position, connection, at) in &rows {
@@ -202,9 +208,7 @@ fn unreadable(inner: &Inner, out: &mut Vec<Vec<Draft>>) -> Result<(), VaultError
         let gap = gap(connection, (*from, *to), GapCause::KeyMissing, times.len() as u64);
         out.push(inner.gap_with(gap, &detail)?);
     }
-    let next = i64::try_from(last.0.saturating_add(1)).unwrap_or(i64::MAX);
-    catalogue.set_mark(UNREADABLE, next)?;
-    Ok(())
+    Ok(Some(last.plus(1)))
 }
 
 /// Connections that are quiet for longer than they ever are, and those that speak again.
@@ -255,10 +259,10 @@ fn is_silent(row: &RhythmRow, now: Timestamp) -> bool {
         && quiet > usual.max(SILENCE_MICROS_MIN)
 }
 
-/// Deliveries that the intake could not hand over.
-fn refusals(inner: &Inner, now: Timestamp, out: &mut Vec<Vec<Draft>>) -> Result<(), VaultError> {
-    let mut refusals = locked(&inner.refusals);
+/// Deliveries that the intake could not hand over. Answers of which connections.
+fn refused(refusals: &Refusals, now: Timestamp, out: &mut Vec<Vec<Draft>>) -> Vec<String> {
     let over = |turned: &TurnedAway| now.as_micros() - turned.last.as_micros() >= REFUSED_QUIET_MICROS;
+    let mut said = Vec::new();
     for (connection, turned) in refusals.iter().filter(|(_, turned)| over(turned)) {
         let gap = gap(
             connection,
@@ -270,9 +274,9 @@ fn refusals(inner: &Inner, now: Timestamp, out: &mut Vec<Vec<Draft>>) -> Result<
             kind: Kind::Gap(gap),
             body: Vec::new(),
         }]);
+        said.push(connection.clone());
     }
-    refusals.retain(|_, turned| !over(turned));
-    Ok(())
+    said
 }
 
 /// Gaps of which nothing is missing any more.
