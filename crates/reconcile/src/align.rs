@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use model::record::ContentKind;
 
 use crate::clock::{Anchor, Clock};
+use crate::index::{Index, compared, groups, in_context, index, text_hash, unique};
 use crate::people::People;
 use crate::side::{Class, Item, Side};
 use crate::text::likeness;
@@ -76,76 +77,6 @@ impl Partners {
     }
 }
 
-/// Hashes with where they stand, in the order of the hashes.
-type Index = Vec<Entry>;
-type Entry = (u64, u32);
-
-fn index(hashes: impl Iterator<Item = u64>) -> Index {
-    let mut all: Index = hashes.zip(0u32..).filter(|(hash, _)| *hash != 0).collect();
-    all.sort_unstable();
-    all
-}
-
-fn compared(item: &Item) -> bool {
-    item.class != Class::System
-}
-
-fn text_hash(item: &Item) -> u64 {
-    if compared(item) && !item.deleted {
-        item.text
-    } else {
-        0
-    }
-}
-
-/// A text with the one before and the one after.
-fn in_context(items: &[Item]) -> impl Iterator<Item = u64> + '_ {
-    let text = |at: Option<usize>| at.and_then(|at| items.get(at)).map_or(1, text_hash);
-    (0..items.len()).map(move |at| {
-        let here = text(Some(at));
-        if here == 0 {
-            return 0;
-        }
-        let mixed = here
-            .rotate_left(17)
-            .wrapping_add(text(at.checked_sub(1)))
-            .wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (mixed.rotate_left(29) ^ text(Some(at + 1)))
-            .wrapping_mul(0xD6E8_FEB8_6659_FD93)
-            .max(1)
-    })
-}
-
-/// Calls `each` with the places of every hash that both have.
-fn groups(a: &Index, b: &Index, each: &mut dyn FnMut(&[Entry], &[Entry])) {
-    let (mut a, mut b) = (a.as_slice(), b.as_slice());
-    while let (Some(&(of_a, _)), Some(&(of_b, _))) = (a.first(), b.first()) {
-        let run = |side: &[Entry], hash: u64| side.iter().take_while(|(h, _)| *h == hash).count();
-        if of_a < of_b {
-            a = a.get(run(a, of_a)..).unwrap_or(&[]);
-        } else if of_b < of_a {
-            b = b.get(run(b, of_b)..).unwrap_or(&[]);
-        } else {
-            let (here_a, rest_a) = a.split_at(run(a, of_a));
-            let (here_b, rest_b) = b.split_at(run(b, of_b));
-            each(here_a, here_b);
-            (a, b) = (rest_a, rest_b);
-        }
-    }
-}
-
-/// Places whose hash occurs once on either side, in the order of the first.
-fn unique(a: &Index, b: &Index) -> Vec<Anchor> {
-    let mut found = Vec::new();
-    groups(a, b, &mut |of_a, of_b| {
-        if let ([(_, of_a)], [(_, of_b)]) = (of_a, of_b) {
-            found.push((*of_a, *of_b));
-        }
-    });
-    found.sort_unstable();
-    found
-}
-
 /// The alignment under way.
 pub(crate) struct Aligned {
     pub partners: Partners,
@@ -215,7 +146,7 @@ pub(crate) fn align(a: &Side, b: &Side) -> Aligned {
     aligned.files(a, b);
     aligned.left_over(a, b);
     if aligned.clock.a != "utc" || aligned.clock.b != "utc" {
-        aligned.beside_changes(a, b, &texts_a, &texts_b);
+        aligned.beside_changes(a, b, &texts_b);
     }
     aligned
 }
@@ -232,32 +163,52 @@ impl Aligned {
     /// Once more for what stands beside a change of the clocks and has no partner, by the offset on the other side of the
     /// change: between the last message that shows the old one and the first that shows the new, and in the hour that
     /// comes twice, either may be right.
-    fn beside_changes(&mut self, a: &Side, b: &Side, texts_a: &Index, texts_b: &Index) {
+    fn beside_changes(&mut self, a: &Side, b: &Side, texts_b: &Index) {
+        let free =
+            |at: &u32| self.partners.of_a(*at) == NONE && a.items.get(*at as usize).is_some_and(compared);
+        let near = |at: &u32| self.clock.other_offsets(*at as usize).iter().any(Option::is_some);
+        let mut few: Vec<u32> = (0u32..)
+            .take(a.items.len())
+            .filter(|at| free(at) && near(at))
+            .collect();
         for which in 0..self.clock.other_offsets(0).len() {
-            self.by_another_offset(a, b, texts_a, texts_b, which);
+            few.retain(|at| self.partners.of_a(*at) == NONE);
+            self.by_another_offset(a, b, &few, texts_b, which);
         }
     }
 
-    fn by_another_offset(&mut self, a: &Side, b: &Side, texts_a: &Index, texts_b: &Index, which: usize) {
-        let mut before = Vec::new();
-        for (at, time) in self.times_a.iter_mut().enumerate() {
-            if self.partners.a.get(at) != Some(&NONE) {
+    fn by_another_offset(&mut self, a: &Side, b: &Side, few: &[u32], texts_b: &Index, which: usize) {
+        let (mut before, mut texts, mut media) = (Vec::new(), Index::new(), false);
+        for &at in few {
+            let other = self
+                .clock
+                .other_offsets(at as usize)
+                .get(which)
+                .copied()
+                .flatten();
+            let (Some(other), Some(item)) = (other, a.items.get(at as usize)) else {
                 continue;
-            }
-            let other = self.clock.other_offsets(at).get(which).copied().flatten();
-            if let Some(other) = other {
+            };
+            if let Some(time) = self.times_a.get_mut(at as usize) {
                 before.push((at, *time));
-                *time += other - self.clock.offset(at);
+                *time += other - self.clock.offset(at as usize);
+            }
+            media |= item.class == Class::Media;
+            if text_hash(item) != 0 {
+                texts.push((item.text, at));
             }
         }
         if before.is_empty() {
             return;
         }
-        self.same_texts(a, b, texts_a, texts_b);
-        self.files(a, b);
+        texts.sort_unstable();
+        self.same_texts(a, b, &texts, texts_b);
+        if media {
+            self.files(a, b);
+        }
         self.left_over(a, b);
         for (at, time) in before {
-            if let (Some(&NONE), Some(slot)) = (self.partners.a.get(at), self.times_a.get_mut(at)) {
+            if let (NONE, Some(slot)) = (self.partners.of_a(at), self.times_a.get_mut(at as usize)) {
                 *slot = time;
             }
         }
@@ -289,13 +240,14 @@ impl Aligned {
                         at,
                     }),
             );
-            let long = of_a.first().and_then(|(_, at)| a.items.get(*at as usize));
-            let telling = long.is_some_and(|item| item.text_len() >= TELLING_BYTES_MIN);
-            self.one_text(
-                &mut free_a,
-                &mut free_b,
-                of_a.len() == 1 && of_b.len() == 1 && telling,
-            );
+            let first = of_a.first().map(|(_, at)| *at as usize);
+            let item = first.and_then(|at| a.items.get(at));
+            let once = first
+                .and_then(|at| self.telling.get(at))
+                .copied()
+                .unwrap_or(false);
+            let alone = once && item.is_some_and(|item| item.text_len() >= TELLING_BYTES_MIN);
+            self.one_text(&mut free_a, &mut free_b, alone);
         });
     }
 

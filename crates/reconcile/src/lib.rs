@@ -14,6 +14,7 @@
 
 mod align;
 mod clock;
+mod index;
 mod judge;
 mod order;
 mod outcome;

@@ -14,6 +14,15 @@ pub const MESSAGES_MAX: usize = 4_000_000;
 /// Texts of one side that are kept to be shown. What comes after them is compared all the same, by its hash.
 pub const TEXT_BYTES_MAX: usize = 256 << 20;
 
+/// A large file may be one of pictures.
+const EXPECTED_MAX: usize = 1_200_000;
+
+/// What a message takes in an export, about.
+const SOURCE_BYTES_A_MESSAGE: u64 = 72;
+
+/// A block of texts.
+const BLOCK_BYTES: usize = 1 << 20;
+
 /// Names and ids of one person that are kept.
 const TAGS_MAX: usize = 8;
 
@@ -83,9 +92,13 @@ pub(crate) struct Person {
 pub struct Side {
     keys: RandomState,
     pub(crate) items: Vec<Item>,
-    texts: String,
+    /// In blocks, so that none is moved while they grow.
+    texts: Vec<String>,
+    text_bytes: usize,
     pub(crate) people: Vec<Person>,
     by_tag: HashMap<u64, u32>,
+    /// As `by_tag`, by how a source writes it: nearly every message is by somebody who was met before.
+    by_writing: HashMap<u64, u32>,
     /// Texts after edits, by the id of what was edited.
     pub(crate) edits: HashMap<u64, Vec<u64>>,
     pub(crate) revoked: HashSet<u64>,
@@ -100,13 +113,21 @@ impl Side {
         Side {
             keys: keys.clone(),
             items: Vec::new(),
-            texts: String::new(),
+            texts: Vec::new(),
+            text_bytes: 0,
+            by_writing: HashMap::new(),
             people: Vec::new(),
             by_tag: HashMap::new(),
             edits: HashMap::new(),
             revoked: HashSet::new(),
             left_out: 0,
         }
+    }
+
+    /// Makes room for about as many messages as so many bytes of a source hold, so that they are not moved as they grow.
+    pub fn expect(&mut self, source_bytes: u64) {
+        let messages = usize::try_from(source_bytes / SOURCE_BYTES_A_MESSAGE).unwrap_or(MESSAGES_MAX);
+        self.items.reserve_exact(messages.min(EXPECTED_MAX));
     }
 
     /// Adds a record, in the order of the source. `place` comes back in the report.
@@ -219,28 +240,53 @@ impl Side {
     fn keep(&mut self, text: Option<&Content<'_>>) -> (u64, u32, u32) {
         let text = text.map_or("", |text| text.reveal());
         let hashed = self.text_hash(text);
-        if text.len() > TEXT_BYTES_MAX.saturating_sub(self.texts.len()) {
+        if text.is_empty() {
+            return (hashed, 0, 0);
+        }
+        if text.len() > TEXT_BYTES_MAX.saturating_sub(self.text_bytes) {
             return (hashed, u32::MAX, 0);
         }
-        let at = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
-        self.texts.push_str(text);
-        (hashed, at, u32::try_from(text.len()).unwrap_or(0))
+        self.text_bytes += text.len();
+        let room = |block: &String| block.len() < BLOCK_BYTES && block.capacity() - block.len() >= text.len();
+        if !self.texts.last().is_some_and(room) {
+            self.texts
+                .push(String::with_capacity(BLOCK_BYTES.max(text.len())));
+        }
+        let block = self.texts.len().saturating_sub(1);
+        let Some(last) = self.texts.last_mut() else {
+            return (hashed, u32::MAX, 0);
+        };
+        // A text that does not fit into a block of the usual size begins one of its own, so that it begins within 1 MiB.
+        let place = block * BLOCK_BYTES + last.len();
+        last.push_str(text);
+        let number = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
+        (hashed, number(place), number(text.len()))
     }
 
     /// The text as it stands in the source; none where it was not kept.
     pub(crate) fn text(&self, item: &Item) -> Option<&str> {
-        let begin = usize::try_from(item.text_at).ok()?;
+        if item.text_len == 0 && item.text_at == 0 {
+            return Some("");
+        }
+        let place = usize::try_from(item.text_at).ok()?;
+        let begin = place % BLOCK_BYTES;
         let end = begin.checked_add(usize::try_from(item.text_len).ok()?)?;
-        self.texts.get(begin..end)
+        self.texts.get(place / BLOCK_BYTES)?.get(begin..end)
     }
 
     fn person(&mut self, participant: &Participant<'_>) -> u32 {
-        let main = match (participant.ids.first(), &participant.name) {
-            (Some(id), _) => self.tag(&id.kind, id.value.reveal()),
-            (None, Some(name)) => self.tag("name", name.reveal()),
+        let (kind, value) = match (participant.ids.first(), &participant.name) {
+            (Some(id), _) => (&*id.kind, id.value.reveal()),
+            (None, Some(name)) => ("name", name.reveal()),
             (None, None) => return u32::MAX,
         };
+        let writing = hash(&self.keys, &[kind.as_bytes(), value.as_bytes()]);
+        if let Some(&known) = self.by_writing.get(&writing) {
+            return known;
+        }
+        let main = self.tag(kind, value);
         if let Some(&known) = self.by_tag.get(&main) {
+            self.by_writing.insert(writing, known);
             return known;
         }
         let index = u32::try_from(self.people.len()).unwrap_or(u32::MAX);
@@ -256,6 +302,7 @@ impl Side {
             tags,
         });
         self.by_tag.insert(main, index);
+        self.by_writing.insert(writing, index);
         index
     }
 
@@ -331,6 +378,58 @@ pub(crate) fn wall_text(seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_of_every_length_are_kept_as_they_are() {
+        let mut side = Side::new(&RandomState::new());
+        let lengths = [
+            0,
+            1,
+            BLOCK_BYTES - 1,
+            0,
+            2,
+            BLOCK_BYTES,
+            0,
+            3,
+            3 * BLOCK_BYTES + 7,
+            0,
+            5,
+            BLOCK_BYTES / 2,
+            BLOCK_BYTES,
+        ];
+        let texts: Vec<String> = lengths
+            .iter()
+            .zip('a'..)
+            .map(|(&length, c)| c.to_string().repeat(length))
+            .collect();
+        for text in &texts {
+            let (text, text_at, text_len) = side.keep(Some(&Content::from(text.as_str())));
+            side.items.push(Item {
+                text,
+                text_at,
+                text_len,
+                id: 0,
+                file: 0,
+                time: 0,
+                other_time: NEVER,
+                place: 0,
+                author: 0,
+                kind: ContentKind::Text,
+                class: Class::Text,
+                wall: false,
+                edited: false,
+                deleted: false,
+                ephemeral: false,
+            });
+        }
+        for (item, text) in side.items.iter().zip(&texts) {
+            assert!(side.text(item) == Some(text), "{} bytes", text.len());
+        }
+        // Past what is kept a text has its hash, and nothing to show.
+        side.text_bytes = TEXT_BYTES_MAX - 1;
+        let (hashed, at, _) = side.keep(Some(&Content::from("ab")));
+        assert!(hashed != 0 && at == u32::MAX);
+    }
 
     #[test]
     fn wall_times_are_counted_as_the_calendar_does() {

@@ -18,15 +18,7 @@ const MENTION_CHARS_MAX: usize = 200;
 /// The text without what sources write differently: composition of characters, direction marks, kinds and runs of
 /// blanks, line ends, marks of bold and the like where they come in pairs, whom a mention names.
 pub fn folded(text: &str) -> Cow<'_, str> {
-    let plain = |b: u8| (b' '..0x7F).contains(&b) && !matches!(b, b'*' | b'_' | b'~' | b'`' | b'@');
-    let bytes = text.as_bytes();
-    let simple = bytes.iter().all(|&b| plain(b) || b == b'\n');
-    let blanks_apart = || {
-        bytes
-            .windows(2)
-            .all(|two| !(matches!(two, [b' ' | b'\n', b' ' | b'\n'])) || two == b"\n\n")
-    };
-    if simple && blanks_apart() {
+    if is_folded(text) {
         return Cow::Borrowed(text.trim_matches([' ', '\n']));
     }
     let normalizer = ComposingNormalizerBorrowed::new_nfc();
@@ -46,6 +38,58 @@ pub fn folded(text: &str) -> Cow<'_, str> {
     let begins = out.len() - out.trim_start_matches([' ', '\n']).len();
     out.drain(..begins);
     Cow::Owned(out)
+}
+
+/// Nearly every text: nothing in it is written in two ways. Of letters past ASCII only those are taken that compose with
+/// nothing that is taken here.
+fn is_folded(text: &str) -> bool {
+    let mut before = 0;
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let blank = matches!(byte, b' ' | b'\n');
+        match PLAIN.get(usize::from(byte)) {
+            Some(true) if blank && before == b' ' || byte == b' ' && before == b'\n' => return false,
+            Some(true) => rest = after,
+            _ if byte < 0x80 => return false,
+            _ => {
+                // The text is UTF-8, and this its next character.
+                let at = text.len() - rest.len();
+                let next = text.get(at..).and_then(|rest| rest.chars().next());
+                let Some(c) = next.filter(|&c| stands_alone(c)) else {
+                    return false;
+                };
+                rest = rest.get(c.len_utf8()..).unwrap_or(&[]);
+            }
+        }
+        before = byte;
+    }
+    true
+}
+
+/// ASCII that every source writes alike.
+const PLAIN: [bool; 128] = {
+    let mut plain = [false; 128];
+    let mut byte = b' ';
+    while byte < 0x7F {
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "below 0x7F, in a table of 128, when compiled"
+        )]
+        {
+            plain[byte as usize] = !matches!(byte, b'*' | b'_' | b'~' | b'`' | b'@');
+        }
+        byte += 1;
+    }
+    plain[b'\n' as usize] = true;
+    plain
+};
+
+/// Latin letters, Chinese, Japanese and Korean ones, punctuation of theirs, most emoji.
+fn stands_alone(c: char) -> bool {
+    matches!(c,
+        '\u{A1}'..='\u{AC}' | '\u{AE}'..='\u{2FF}' | '\u{2010}'..='\u{2027}' | '\u{3001}'..='\u{3029}'
+        | '\u{4E00}'..='\u{9FFF}' | '\u{AC00}'..='\u{D7A3}' | '\u{FF01}'..='\u{FF5E}'
+        | '\u{1F300}'..='\u{1F64F}' | '\u{1F680}'..='\u{1FAFF}')
 }
 
 fn fold_line(out: &mut String, line: &str) {
@@ -202,6 +246,28 @@ mod tests {
             ("👨\u{200D}👩", "👨👩"),
         ] {
             assert_ne!(folded(a), folded(b), "{a:?} {b:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_taken_as_it_stands_is_what_the_long_way_makes_of_it() {
+        let long_way = |text: &str| {
+            let composed = ComposingNormalizerBorrowed::new_nfc()
+                .normalize(text)
+                .into_owned();
+            let mut out = String::new();
+            fold_line(&mut out, &composed);
+            out
+        };
+        for c in (0..=0x1FFFF)
+            .filter_map(char::from_u32)
+            .filter(|c| !"\n\r".contains(*c))
+        {
+            for text in [format!("a{c}b"), format!("{c}{c}"), format!("e{c}한")] {
+                if is_folded(&text) {
+                    assert_eq!(folded(&text), long_way(&text), "{text:?}");
+                }
+            }
         }
     }
 

@@ -95,6 +95,9 @@ pub fn load_file(
     };
     let unreadable = |error: &io::Error| Failure::io("reading", path, error);
     let mut file = File::open(path).map_err(|error| unreadable(&error))?;
+    if let Ok(about) = file.metadata() {
+        taking.side.expect(about.len());
+    }
     let read = if source == RECORDS {
         taking.records(&file)
     } else {
