@@ -80,7 +80,7 @@ impl Vault {
             .into_iter()
             .collect();
         if keys.is_empty() {
-            return Err(VaultError::NotFound("a conversation of this id".to_owned()));
+            return Err(VaultError::NotFound("conversation of this id".to_owned()));
         }
         Ok(Conversation { keys })
     }
