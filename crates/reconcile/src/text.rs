@@ -47,10 +47,10 @@ fn is_folded(text: &str) -> bool {
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
         let blank = matches!(byte, b' ' | b'\n');
-        match PLAIN.get(usize::from(byte)) {
-            Some(true) if blank && before == b' ' || byte == b' ' && before == b'\n' => return false,
-            Some(true) => rest = after,
-            _ if byte < 0x80 => return false,
+        match byte {
+            b if is_plain(b) && (blank && before == b' ' || b == b' ' && before == b'\n') => return false,
+            b if is_plain(b) => rest = after,
+            0..0x80 => return false,
             _ => {
                 // The text is UTF-8, and this its next character.
                 let at = text.len() - rest.len();
@@ -67,22 +67,9 @@ fn is_folded(text: &str) -> bool {
 }
 
 /// ASCII that every source writes alike.
-const PLAIN: [bool; 128] = {
-    let mut plain = [false; 128];
-    let mut byte = b' ';
-    while byte < 0x7F {
-        #[expect(
-            clippy::indexing_slicing,
-            reason = "below 0x7F, in a table of 128, when compiled"
-        )]
-        {
-            plain[byte as usize] = !matches!(byte, b'*' | b'_' | b'~' | b'`' | b'@');
-        }
-        byte += 1;
-    }
-    plain[b'\n' as usize] = true;
-    plain
-};
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b'\n' | b' '..=b'~') && !matches!(byte, b'*' | b'_' | b'~' | b'`' | b'@')
+}
 
 /// Latin letters, Chinese, Japanese and Korean ones, punctuation of theirs, most emoji.
 fn stands_alone(c: char) -> bool {
