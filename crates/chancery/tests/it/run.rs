@@ -9,6 +9,8 @@ use std::sync::Mutex;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::disk::Control;
+
 pub const PASSPHRASE: &str = "a passphrase of the tests";
 
 /// A folder with a data folder `archive` and whatever a test puts there.
@@ -147,8 +149,7 @@ impl Place {
         let mut line = String::new();
         out.read_line(&mut line).unwrap();
         let Ok(said) = serde_json::from_str::<Value>(&line) else {
-            child.kill().unwrap();
-            child.wait().unwrap();
+            end(&mut child, self.disk_control().as_ref());
             return None;
         };
         let address = said["listen"]
@@ -160,7 +161,15 @@ impl Place {
             out,
             said: line,
             address,
+            disk: self.disk_control(),
         })
+    }
+
+    /// The switches of the disk that it runs on, when that is one of [`crate::disk`].
+    fn disk_control(&self) -> Option<Control> {
+        let environment = self.environment.lock().unwrap();
+        let (_, path) = environment.iter().find(|(name, _)| name == "DISK_CONTROL")?;
+        Some(Control::of(Path::new(path)))
     }
 
     /// Whether any file below `name` holds these bytes.
@@ -231,6 +240,19 @@ pub struct Serving {
     said: String,
     /// Where it listens.
     pub address: SocketAddr,
+    disk: Option<Control>,
+}
+
+/// Kills a process, between two changes of its disk.
+fn end(child: &mut Child, disk: Option<&Control>) {
+    let mut kill = || {
+        let _ = child.kill();
+        let _ = child.wait();
+    };
+    match disk {
+        Some(disk) => disk.still(kill),
+        None => kill(),
+    }
 }
 
 impl Serving {
@@ -271,16 +293,16 @@ impl Serving {
     }
 
     /// Kills it.
-    pub fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    pub fn kill(self) {
+        drop(self);
     }
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+            end(&mut self.child, self.disk.as_ref());
+        }
     }
 }
 

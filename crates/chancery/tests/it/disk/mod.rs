@@ -9,6 +9,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -93,6 +94,42 @@ pub enum Switch {
     Broken = 3,
     Again = 4,
     Lies = 6,
+    Stopped = 7,
+    Inside = 8,
+}
+
+/// The switches of a disk, shared with whoever runs on it.
+pub struct Control(std::fs::File);
+
+impl Control {
+    pub fn of(path: &Path) -> Control {
+        let options = std::fs::OpenOptions::new().read(true).write(true).clone();
+        Control(options.open(path).unwrap())
+    }
+
+    fn set(&self, switch: Switch, value: i64) {
+        self.0
+            .write_all_at(&value.to_ne_bytes(), switch as u64 * 8)
+            .unwrap();
+    }
+
+    fn get(&self, switch: Switch) -> i64 {
+        let mut bytes = [0; 8];
+        self.0.read_exact_at(&mut bytes, switch as u64 * 8).unwrap();
+        i64::from_ne_bytes(bytes)
+    }
+
+    /// Does this while the disk stands still: a change and its record in the journal are never torn apart by a kill.
+    pub fn still(&self, act: impl FnOnce()) {
+        self.set(Switch::Stopped, 1);
+        let patience = Instant::now() + Duration::from_secs(30);
+        while self.get(Switch::Inside) != 0 {
+            assert!(Instant::now() < patience, "a change of the disk does not end");
+            std::thread::yield_now();
+        }
+        act();
+        self.set(Switch::Stopped, 0);
+    }
 }
 
 /// The part of the disk below `root`, from the moment of [`Disk::watch`].
@@ -123,7 +160,7 @@ impl Disk {
     pub fn watch(root: &Path, own: &[&str]) -> Disk {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("journal"), b"").unwrap();
-        std::fs::write(folder.path().join("control"), [0; 64]).unwrap();
+        std::fs::write(folder.path().join("control"), [0; 72]).unwrap();
         let mut disk = Disk {
             root: root.canonicalize().unwrap(),
             own: own.iter().map(|name| (*name).to_owned()).collect(),
@@ -152,24 +189,14 @@ impl Disk {
         .into()
     }
 
-    fn control(&self) -> std::fs::File {
-        let options = std::fs::OpenOptions::new().read(true).write(true).clone();
-        options.open(self.folder.path().join("control")).unwrap()
-    }
-
     /// Turns a switch; whoever runs sees it at once.
     pub fn set(&self, switch: Switch, value: i64) {
-        let place = switch as u64 * 8;
-        self.control().write_all_at(&value.to_ne_bytes(), place).unwrap();
+        Control::of(&self.folder.path().join("control")).set(switch, value);
     }
 
     /// How a switch stands.
     pub fn get(&self, switch: Switch) -> i64 {
-        let mut bytes = [0; 8];
-        self.control()
-            .read_exact_at(&mut bytes, switch as u64 * 8)
-            .unwrap();
-        i64::from_ne_bytes(bytes)
+        Control::of(&self.folder.path().join("control")).get(switch)
     }
 
     /// Forgets all that was pending: what is there now is durable.

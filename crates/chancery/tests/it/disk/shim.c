@@ -2,7 +2,8 @@
  * that a test can lay the disk as a power loss would leave it; and lets a test fill the disk or break a write to it.
  *
  * A record is appended to the journal for each change, in the order in which they happened (one lock around change and
- * record). The real fsync is left out unless asked for: a killed process loses nothing, and the test decides what a
+ * record). A process is killed between a change and its record never: who kills it stops the disk first (`stopped`), and
+ * an abort or an exit of its own waits for the lock. The real fsync is left out unless asked for: a killed process loses nothing, and the test decides what a
  * power loss takes.
  *
  * DISK_ROOT     only files below it count
@@ -18,6 +19,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -39,6 +41,8 @@ struct control {
     int64_t again;        /* syncs of a descriptor whose sync had failed */
     int64_t syncs;        /* syncs seen */
     int64_t lies;         /* 1: syncs are answered and not done */
+    int64_t stopped;      /* 1: whoever would change something waits */
+    int64_t inside;       /* changes under way, of all processes */
 };
 
 struct record {
@@ -56,6 +60,9 @@ static int journal = -1, real_syncs;
 static struct control no_control = {.room = -1}, *control = &no_control;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* The shim itself cannot go on. */
+static void fail(void) { syscall(SYS_exit_group, 70); }
+
 /* As in Linux since 4.13: an error of a file is told once to each descriptor that was open when it happened. */
 #define FILES 4096
 static struct { uint64_t inode; unsigned errors; } broken[FILES];
@@ -69,7 +76,8 @@ static unsigned *errors_of(uint64_t inode) {
             return &broken[n].errors;
         }
     }
-    abort();
+    fail();
+    return NULL;
 }
 
 __attribute__((constructor)) static void begin(void) {
@@ -88,21 +96,40 @@ __attribute__((constructor)) static void begin(void) {
         if (at != MAP_FAILED) control = at;
         syscall(SYS_close, fd);
     }
-    if (journal < 0) abort();
+    if (journal < 0) fail();
 }
 
 #define REAL(name) ((__typeof__(&name))real(#name))
 static void *real(const char *name) {
     void *found = dlsym(RTLD_NEXT, name);
-    if (!found) abort();
+    if (!found) fail();
     return found;
 }
 
-static void take(void) { pthread_mutex_lock(&lock); }
+static void take(void) {
+    pthread_mutex_lock(&lock);
+    for (;;) {
+        __atomic_add_fetch(&control->inside, 1, __ATOMIC_SEQ_CST);
+        if (!__atomic_load_n(&control->stopped, __ATOMIC_SEQ_CST)) return;
+        __atomic_sub_fetch(&control->inside, 1, __ATOMIC_SEQ_CST);
+        usleep(200);
+    }
+}
 static void give(void) {
     int kept = errno;
+    __atomic_sub_fetch(&control->inside, 1, __ATOMIC_SEQ_CST);
     pthread_mutex_unlock(&lock);
     errno = kept;
+}
+
+/* A process that ends itself ends between changes: no other thread is within one, and none begins one. */
+void abort(void) {
+    if (journal >= 0) pthread_mutex_lock(&lock);
+    syscall(SYS_kill, syscall(SYS_getpid), SIGKILL);
+    for (;;) pause();
+}
+__attribute__((destructor)) static void end(void) {
+    if (journal >= 0) pthread_mutex_lock(&lock);
 }
 
 static void note(char kind, uint64_t inode, uint64_t number, const char *path, const char *other,
@@ -116,7 +143,7 @@ static void note(char kind, uint64_t inode, uint64_t number, const char *path, c
     size_t left = bytes;
     for (int n = 0; n < count && left > 0; n++) {
         size_t now = data[n].iov_len < left ? data[n].iov_len : left;
-        if (used == 67) abort();
+        if (used == 67) fail();
         parts[used++] = (struct iovec){data[n].iov_base, now};
         left -= now;
     }
@@ -126,7 +153,7 @@ static void note(char kind, uint64_t inode, uint64_t number, const char *path, c
     parts[1] = (struct iovec){(void *)path, head.path};
     parts[2] = (struct iovec){(void *)other, head.other};
     ssize_t written = syscall(SYS_writev, journal, parts, used);
-    if (written != (ssize_t)(head.bytes + 4)) abort();
+    if (written != (ssize_t)(head.bytes + 4)) fail();
     errno = kept;
 }
 
@@ -361,7 +388,7 @@ static int synced(int fd, long call) {
     take();
     int done = 0;
     control->syncs++;
-    if (fd >= 65536) abort();
+    if (fd >= 65536) fail();
     if (failed[fd]) control->again++;
     unsigned *errors = errors_of(about.st_ino);
     if (control->break_syncs > 0 && concerned && --control->break_syncs == 0) {
