@@ -23,6 +23,7 @@ mod integrate;
 pub mod log;
 pub mod places;
 mod read;
+mod reading;
 mod recover;
 mod segments;
 pub mod verify;

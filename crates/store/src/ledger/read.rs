@@ -75,6 +75,11 @@ impl Group {
         self.first <= position && position < self.first.plus(u64::from(self.count))
     }
 
+    /// Its room, for another one.
+    pub fn into_payload(self) -> Vec<u8> {
+        self.payload
+    }
+
     /// Bytes of its payload.
     pub fn payload_bytes(&self) -> u64 {
         self.payload.len() as u64
@@ -98,19 +103,30 @@ pub enum Found {
 /// # Errors
 /// The file's own.
 pub fn read_group(file: &File, offset: u64, limit: u64) -> std::io::Result<Found> {
-    let mut head = [0; HEAD_BYTES];
-    let available = limit.saturating_sub(offset);
-    if available < HEAD_BYTES as u64 {
-        let mut rest = vec![0; usize::try_from(available).unwrap_or(0)];
-        file.read_exact_at(&mut rest, offset)?;
-        return Ok(if rest.iter().all(|byte| *byte == 0) {
+    let mut read = |at, count, into: &mut Vec<u8>| {
+        into.resize(usize::try_from(count).unwrap_or(0), 0);
+        file.read_exact_at(into, at)
+    };
+    group_at(&mut read, offset, limit, Vec::new())
+}
+
+/// As [`read_group`], of anything that reads so many bytes at a place; `buffer` becomes the payload.
+pub fn group_at(
+    read: &mut dyn FnMut(u64, u64, &mut Vec<u8>) -> std::io::Result<()>,
+    offset: u64,
+    limit: u64,
+    mut buffer: Vec<u8>,
+) -> std::io::Result<Found> {
+    let head_bytes = (HEAD_BYTES as u64).min(limit.saturating_sub(offset));
+    read(offset, head_bytes, &mut buffer)?;
+    let Some(head) = buffer.first_chunk() else {
+        return Ok(if buffer.iter().all(|byte| *byte == 0) {
             Found::End
         } else {
             Found::Damaged
         });
-    }
-    file.read_exact_at(&mut head, offset)?;
-    let head = match seal::group::read_head(&head) {
+    };
+    let head = match seal::group::read_head(head) {
         HeadKind::End => return Ok(Found::End),
         HeadKind::Damaged => return Ok(Found::Damaged),
         HeadKind::Group(head) => head,
@@ -119,15 +135,14 @@ pub fn read_group(file: &File, offset: u64, limit: u64) -> std::io::Result<Found
     if end > limit {
         return Ok(Found::Damaged);
     }
-    let mut payload = vec![0; head.payload_bytes];
-    file.read_exact_at(&mut payload, offset + HEAD_BYTES as u64)?;
-    let matches = head.matches(&payload);
+    read(offset + HEAD_BYTES as u64, head.payload_bytes as u64, &mut buffer)?;
+    let matches = head.matches(&buffer);
     let group = Group {
         first: head.first,
         count: head.count,
         offset,
         end,
-        payload,
+        payload: buffer,
     };
     Ok(if matches {
         Found::Group(group)

@@ -1,24 +1,19 @@
 //! Checking a whole ledger on disk, trusting nothing but the zone's public key.
 
-use std::collections::BTreeSet;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
+use std::thread::ScopedJoinHandle;
 
-use model::entry::Header;
 use model::{Position, Timestamp, ZoneId};
 use seal::batch::Batch;
-use seal::group::entry_leaf;
 use seal::note::Checkpoint;
-use seal::segment::{HEAD_BYTES_MAX, SegmentFoot, SegmentHead};
 use seal::succession::Lineage;
 use seal::tiles::{Frontier, bundle_path, tile_path, tile_width, tiles_of};
 use seal::tree::{Hash, RootBuilder};
 
 use super::log::decode_bundle;
 use super::places::{Places, SegmentPlace};
-use super::read::{Found, read_group};
-use super::recover::{hash_file, load_foot};
+use super::reading::{End, Footer, Looked, ReadGroup, Reading, read_segment};
 use super::segments::segment_name;
 use crate::folder::StoreError;
 
@@ -77,6 +72,15 @@ struct Checker<'a> {
     batch_began_in: u64,
     report: Checked,
 }
+
+/// Segments being read or waiting to be judged at most: each takes as much memory as a segment has entries.
+const READERS_MAX: usize = 4;
+
+/// Segments that are being read, in order.
+type BeingRead<'p, 'scope> = VecDeque<(
+    &'p SegmentPlace,
+    ScopedJoinHandle<'scope, Result<Reading, StoreError>>,
+)>;
 
 /// Most findings that are listed; one altered byte early on would otherwise name everything after it.
 const FINDINGS_MAX: usize = 100;
@@ -139,10 +143,7 @@ pub fn check(
         checker.report.broken.insert(number);
         checker.find(segment_name(number), "is missing");
     }
-    for (at, place) in (1..).zip(&places.segments) {
-        before(place.number)?;
-        checker.check_segment(place, at == places.segments.len())?;
-    }
+    checker.check_segments(before)?;
     checker.check_all_batches_seen();
     checker.report.log = checker.batches;
     Ok(checker.report)
@@ -301,26 +302,51 @@ impl Checker<'_> {
         }
     }
 
-    fn check_segment(&mut self, place: &SegmentPlace, is_last: bool) -> Result<(), StoreError> {
-        let (number, path, name) = (place.number, &place.path, place.name.as_str());
+    /// Several segments are read at a time; what was read is judged in order.
+    fn check_segments(
+        &mut self,
+        before: &mut dyn FnMut(u64) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let (places, zone) = (self.places, self.zone);
+        let last = places.segments.last().map(|place| place.number);
+        let readers = std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .clamp(2, READERS_MAX);
+        std::thread::scope(|scope| {
+            let mut reading = VecDeque::new();
+            for place in &places.segments {
+                if reading.len() >= readers {
+                    self.judge_next(&mut reading, last)?;
+                }
+                before(place.number)?;
+                reading.push_back((place, scope.spawn(|| read_segment(place, zone))));
+            }
+            while !reading.is_empty() {
+                self.judge_next(&mut reading, last)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn judge_next(&mut self, reading: &mut BeingRead<'_, '_>, last: Option<u64>) -> Result<(), StoreError> {
+        let Some((place, thread)) = reading.pop_front() else {
+            return Ok(());
+        };
+        let read = thread.join().map_err(|_| StoreError::Stopped)??;
+        self.check_segment(place, read, last == Some(place.number));
+        Ok(())
+    }
+
+    fn check_segment(&mut self, place: &SegmentPlace, read: Reading, is_last: bool) {
+        let (number, name) = (place.number, place.name.as_str());
         self.report.segments += 1;
         self.segment = number;
         if self.in_batch == 0 {
             self.batch_began_in = number;
         }
-        let file = File::open(path).map_err(StoreError::io("opening", path))?;
-        let length = file.metadata().map_err(StoreError::io("reading", path))?.len();
-        let length = place.limit.map_or(length, |limit| limit.min(length));
-        let mut bytes = vec![0; HEAD_BYTES_MAX];
-        let read = file
-            .read_at(&mut bytes, 0)
-            .map_err(StoreError::io("reading", path))?;
-        let (head, head_bytes) = match SegmentHead::decode(bytes.get(..read).unwrap_or(&[])) {
-            Ok(read) => read,
-            Err(problem) => {
-                self.find_here(format!("{name} at byte 0"), problem.to_string());
-                return Ok(());
-            }
+        let head = match read.head {
+            Ok(head) => head,
+            Err(problem) => return self.find_here(format!("{name} at byte 0"), problem),
         };
         if head.zone == *self.zone && head.number == number && head.first > self.next {
             self.go_on_after_a_hole(head.first);
@@ -329,24 +355,17 @@ impl Checker<'_> {
             let next = self.next;
             self.find_here(name, format!("belongs elsewhere; position {next} was to follow"));
         }
-        let foot = match place.limit {
-            Some(_) => None,
-            None => self.read_foot(&file, path, name, length, is_last || place.is_open),
-        };
-        let Some((foot, offset)) = foot else {
-            let groups = (head_bytes as u64, length);
-            return self.check_groups(&file, path, name, groups, false);
-        };
-        // The two readings of a segment side by side: each waits for the digest most of its time.
-        std::thread::scope(|scope| {
-            let hashed = scope.spawn(|| hash_file(&file, offset));
-            let groups = (head_bytes as u64, offset);
-            let checked = self.check_groups(&file, path, name, groups, true);
-            if !matches!(hashed.join(), Ok(Ok(hash)) if hash == foot.sha256) {
-                self.find_here(name, "its bytes do not have the hash in its footer");
-            }
-            checked
-        })
+        if let Footer::Missing(error) = &read.foot
+            && !(is_last || place.is_open)
+        {
+            self.find_here(format!("{name} at byte {}", read.length), error.to_string());
+        }
+        if self.check_groups(read.groups, name) {
+            self.check_end(&read.end, name);
+        }
+        if matches!(read.foot, Footer::Found { matches: false }) {
+            self.find_here(name, "its bytes do not have the hash in its footer");
+        }
     }
 
     /// Names what is missing before `position`, and finds the first batch that can be checked from there.
@@ -360,131 +379,65 @@ impl Checker<'_> {
         self.in_batch = 0;
     }
 
-    /// The footer of a sealed segment, and where it begins and the groups end.
-    fn read_foot(
-        &mut self,
-        file: &File,
-        path: &Path,
-        name: &str,
-        length: u64,
-        may_be_open: bool,
-    ) -> Option<(SegmentFoot, u64)> {
-        match load_foot(file, path) {
-            Ok(found) => Some(found),
-            Err(error) if !may_be_open => {
-                self.find_here(format!("{name} at byte {length}"), error.to_string());
-                None
+    /// Whether all of them could be followed.
+    fn check_groups(&mut self, groups: Vec<ReadGroup>, name: &str) -> bool {
+        for group in groups {
+            let (offset, end) = (group.offset, group.first.plus(u64::from(group.count)));
+            if group.altered && group.first != self.next {
+                // Its head cannot be believed either.
+                self.find_no_group(name, offset);
+                return false;
             }
-            Err(_) => None,
-        }
-    }
-
-    fn check_groups(
-        &mut self,
-        file: &File,
-        path: &Path,
-        name: &str,
-        (from, to): (u64, u64),
-        sealed: bool,
-    ) -> Result<(), StoreError> {
-        let mut offset = from;
-        while offset < to {
-            match read_group(file, offset, to).map_err(StoreError::io("reading", path))? {
-                Found::Group(group) => {
-                    if group.first != self.next {
-                        let expected = self.next;
-                        self.find_here(
-                            format!("{name} at byte {offset}"),
-                            format!("begins at position {}, expected {expected}", group.first),
-                        );
-                    }
-                    self.next = group.first;
-                    self.check_entries(&group, name, offset);
-                    offset = group.end;
-                }
-                Found::Altered(group) if self.plausible(&group) => {
-                    let last = group.first.0 + u64::from(group.count).saturating_sub(1);
-                    self.find_here(
-                        format!("{name} at byte {offset}, entries {} to {last}", group.first),
-                        "were altered: their checksum does not match",
-                    );
-                    self.check_entries(&group, name, offset);
-                    self.next = group.first.plus(u64::from(group.count));
-                    offset = group.end;
-                }
-                Found::End if !sealed => return self.check_slack(file, path, name, offset, to),
-                Found::End | Found::Damaged | Found::Altered(_) => {
-                    self.find_here(
-                        format!("{name} at byte {offset}, position {}", self.next),
-                        "is not a whole group",
-                    );
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the head of an altered group can be believed, so that what follows it can still be checked.
-    fn plausible(&self, group: &super::read::Group) -> bool {
-        group.first == self.next && group.count > 0 && group.entries().is_ok()
-    }
-
-    fn check_slack(
-        &mut self,
-        file: &File,
-        path: &Path,
-        name: &str,
-        from: u64,
-        to: u64,
-    ) -> Result<(), StoreError> {
-        let mut buffer = vec![0; 64 << 10];
-        let mut at = from;
-        while at < to {
-            let count = usize::try_from((to - at).min(buffer.len() as u64)).unwrap_or(0);
-            let piece = buffer.get_mut(..count).unwrap_or(&mut []);
-            file.read_exact_at(piece, at)
-                .map_err(StoreError::io("reading", path))?;
-            if let Some(first) = piece.iter().position(|byte| *byte != 0) {
+            if group.altered {
+                let last = end.0.saturating_sub(1);
                 self.find_here(
-                    format!("{name} at byte {}", at + first as u64),
-                    "has bytes after the last group",
+                    format!("{name} at byte {offset}, entries {} to {last}", group.first),
+                    "were altered: their checksum does not match",
                 );
-                return Ok(());
+            } else if group.first != self.next {
+                let expected = self.next;
+                self.find_here(
+                    format!("{name} at byte {offset}"),
+                    format!("begins at position {}, expected {expected}", group.first),
+                );
+                self.next = group.first;
             }
-            at += count as u64;
+            match group.entries {
+                Ok(entries) => entries.into_iter().for_each(|entry| self.check_entry(entry)),
+                Err(problem) => self.find_here(format!("{name} at byte {offset}"), problem),
+            }
+            if group.altered {
+                self.next = end;
+            }
         }
-        Ok(())
+        true
     }
 
-    fn check_entries(&mut self, group: &super::read::Group, name: &str, offset: u64) {
-        let entries = match group.entries() {
-            Ok(entries) => entries,
-            Err(error) => return self.find_here(format!("{name} at byte {offset}"), error.to_string()),
-        };
-        for (position, raw) in entries {
-            self.report.entries += 1;
-            let header = Header::decode(raw.header);
-            match &header {
-                Ok(header) if header.position != position || header.zone != *self.zone => {
-                    self.find_here(format!("entry {position}"), "says that it stands elsewhere");
-                }
-                Ok(header) => {
-                    if let model::entry::Kind::Part(part) = &header.kind
-                        && seal::part::items(part, raw.body).is_err()
-                    {
-                        self.find_here(
-                            format!("entry {position}"),
-                            "its items are not those of its header",
-                        );
-                    }
-                }
-                Err(problem) => self.find_here(format!("entry {position}"), problem.to_string()),
+    fn find_no_group(&mut self, name: &str, offset: u64) {
+        let next = self.next;
+        self.find_here(
+            format!("{name} at byte {offset}, position {next}"),
+            "is not a whole group",
+        );
+    }
+
+    fn check_end(&mut self, end: &End, name: &str) {
+        match end {
+            End::Clean => {}
+            End::NoGroup(offset) => self.find_no_group(name, *offset),
+            End::Slack(at) => {
+                self.find_here(format!("{name} at byte {at}"), "has bytes after the last group")
             }
-            let recorded_at = header.ok().map(|header| header.recorded_at);
-            self.next = position.plus(1);
-            self.leaf(position, recorded_at, entry_leaf(raw.header, raw.body));
         }
+    }
+
+    fn check_entry(&mut self, entry: Looked) {
+        self.report.entries += 1;
+        if let Some(problem) = entry.problem {
+            self.find_here(format!("entry {}", entry.position), problem);
+        }
+        self.next = entry.position.plus(1);
+        self.leaf(entry.position, entry.recorded_at, entry.leaf);
     }
 
     /// Adds a leaf to the batch it belongs to, and compares times and root where the batch begins and ends.
