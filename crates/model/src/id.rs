@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -142,7 +143,8 @@ macro_rules! name_id {
         /// 1 to 32 characters of `a-z`, `0-9` and `-`, starting with a letter.
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $type(String);
+        // Shared: every entry that is written clones it, and another thread drops it.
+        pub struct $type(Arc<str>);
 
         impl $type {
             /// The name.
@@ -164,7 +166,7 @@ macro_rules! name_id {
                 let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
                 let starts = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
                 if starts && text.len() <= 32 && text.bytes().all(allowed) {
-                    Ok($type(text.to_owned()))
+                    Ok($type(text.into()))
                 } else {
                     Err(NotAnId(concat!(
                         $what,
@@ -184,7 +186,7 @@ macro_rules! name_id {
 
         impl From<$type> for String {
             fn from(id: $type) -> String {
-                id.0
+                id.0.as_ref().to_owned()
             }
         }
     };

@@ -222,6 +222,7 @@ impl Committer {
             if queue.closed {
                 return None;
             }
+            queue.is_awaited = true;
             queue = self
                 .shared
                 .arrived

@@ -18,6 +18,7 @@ use seal::suite::SigningKey;
 
 use crate::folder::{self, StoreError};
 
+mod answer;
 mod commit;
 mod integrate;
 pub mod log;
@@ -86,6 +87,8 @@ struct Submission {
 struct Queue {
     waiting: VecDeque<Submission>,
     bytes: usize,
+    /// The committer sleeps until something arrives.
+    is_awaited: bool,
     /// No more is taken: closing, or after a failed write.
     closed: bool,
 }
@@ -241,9 +244,9 @@ impl Ledger {
     /// # Errors
     /// [`StoreError::Stopped`] after a failed write; the error itself for those whose write failed.
     pub fn append(&self, drafts: Vec<Draft>) -> Result<Position, StoreError> {
-        let (send, receive) = std::sync::mpsc::sync_channel(1);
-        self.submit(drafts, Box::new(move |result| drop(send.send(result))));
-        receive.recv().unwrap_or(Err(StoreError::Stopped))
+        let (answering, awaited) = answer::slot();
+        self.submit(drafts, Box::new(move |result| answering.give(result)));
+        awaited.wait()
     }
 
     /// Appends entries together; `answer` is called on the committer's thread once they are durable, so it must be
@@ -268,8 +271,12 @@ impl Ledger {
             bytes,
             answer,
         });
+        let is_awaited = std::mem::take(&mut queue.is_awaited);
         drop(queue);
-        self.shared.arrived.notify_one();
+        // A call of the system each, which would be spent for nothing while the committer is busy.
+        if is_awaited {
+            self.shared.arrived.notify_one();
+        }
     }
 
     /// Whether so much is queued that a caller who cannot wait should be turned away.
