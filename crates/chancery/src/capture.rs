@@ -1,5 +1,7 @@
 //! `chancery capture`: what is captured, and what is known to be missing.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,10 +10,11 @@ use server::vault::gaps::GapsWanted;
 
 use crate::args::Global;
 use crate::failure::{DONE, Failure};
-use crate::operation::Operation;
+use crate::governing::Language;
+use crate::operation::{Chosen, Operation};
 use crate::print::{self, Words};
 use crate::tables::{self, rows, text};
-use crate::{governing, owner};
+use crate::{commands, governing, owner, statement};
 
 /// `chancery capture`.
 #[derive(Subcommand)]
@@ -25,6 +28,31 @@ pub enum CaptureCommand {
     /// What is captured, of how much, and what is not.
     #[command(after_help = "Example: chancery capture status --json")]
     Status,
+    /// The daily statement of completeness: who and what was captured from when to when, and what is missing.
+    #[command(
+        after_help = "Examples: chancery capture statement --day 2026-01-31 --language zh-CN\n          \
+                            chancery capture statement --out statement.zip && chancery-verify statement.zip --extract FOLDER\n\n\
+                            One is written for each day (UTC) when it is over. It is signed because it is an entry of the \
+                            ledger, which the next signed checkpoint covers."
+    )]
+    Statement(StatementArgs),
+}
+
+/// Arguments of `capture statement`.
+#[derive(Args)]
+pub struct StatementArgs {
+    /// Of this day in UTC (2026-01-31); else the newest.
+    #[arg(long, value_name = "DAY")]
+    pub day: Option<String>,
+    /// Language.
+    #[arg(long, value_name = "LANGUAGE", default_value = "en")]
+    pub language: Language,
+    /// Write it, with its proof, as a bundle: `chancery-verify` checks it anywhere.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Write over a file that is there.
+    #[arg(long, requires = "out")]
+    pub force: bool,
 }
 
 /// Arguments of `capture gaps`.
@@ -49,6 +77,8 @@ pub enum Asked {
     Gaps(GapsWanted),
     /// How complete it is.
     Status,
+    /// The statement of a day, or the newest.
+    Statement(Option<String>),
 }
 
 /// Does it.
@@ -60,6 +90,7 @@ pub fn perform(vault: &Vault, asked: Asked) -> Result<Value, Failure> {
     Ok(match asked {
         Asked::Gaps(wanted) => vault.gaps(&wanted)?,
         Asked::Status => vault.capture_status()?,
+        Asked::Statement(day) => vault.completeness_statement(day.as_deref())?,
     })
 }
 
@@ -68,7 +99,7 @@ pub fn perform(vault: &Vault, asked: Asked) -> Result<Value, Failure> {
 /// # Errors
 /// What went wrong.
 pub fn capture(global: &Global, command: CaptureCommand) -> Result<u8, Failure> {
-    let (asked, words): (Asked, fn(&Value) -> Words) = match command {
+    let (asked, words): (Asked, Box<dyn Fn(&Value) -> Words>) = match command {
         CaptureCommand::Gaps(args) => {
             let wanted = GapsWanted {
                 connection: args.connection,
@@ -79,9 +110,19 @@ pub fn capture(global: &Global, command: CaptureCommand) -> Result<u8, Failure> 
                     .transpose()?,
                 open: args.open,
             };
-            (Asked::Gaps(wanted), gaps)
+            (Asked::Gaps(wanted), Box::new(gaps))
         }
-        CaptureCommand::Status => (Asked::Status, status),
+        CaptureCommand::Status => (Asked::Status, Box::new(status)),
+        CaptureCommand::Statement(args) => {
+            if let Some(out) = &args.out {
+                return commands::export_chosen(global, Chosen::Statement(args.day), out, None, args.force);
+            }
+            let language = args.language;
+            (
+                Asked::Statement(args.day),
+                Box::new(move |value| statement::words(value, language)),
+            )
+        }
     };
     let answer = owner::run(global, Operation::Capture(asked), &mut |_| Ok(()))?;
     if global.json {

@@ -1,6 +1,6 @@
 //! From the command line to an operation, and from its answer to the output and the exit code.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -226,13 +226,27 @@ fn export(global: &Global, args: ExportArgs) -> Result<u8, Failure> {
         Some(query) => Chosen::Query(query),
         None => Chosen::Ids(args.id),
     };
-    let out = files::absolute(&args.out)?;
-    let against = args.against.as_deref().map(files::small_text).transpose()?;
+    export_chosen(global, chosen, &args.out, args.against.as_deref(), args.force)
+}
+
+/// Writes a bundle of what was chosen, and says what is in it.
+///
+/// # Errors
+/// What the vault said.
+pub fn export_chosen(
+    global: &Global,
+    chosen: Chosen,
+    file: &Path,
+    against: Option<&Path>,
+    force: bool,
+) -> Result<u8, Failure> {
+    let out = files::absolute(file)?;
+    let against = against.map(files::small_text).transpose()?;
     let operation = Operation::Export(Export {
         chosen,
         out: out.clone(),
         against,
-        force: args.force,
+        force,
     });
     let bar = Bar::new(global.json, false);
     let done = owner::run(global, operation, &mut |interim| {
@@ -249,7 +263,7 @@ fn export(global: &Global, args: ExportArgs) -> Result<u8, Failure> {
     if global.json {
         print::json(&answer)?
     } else {
-        tables::exported(&answer, &args.out).print()?
+        tables::exported(&answer, file).print()?
     }
     Ok(DONE)
 }

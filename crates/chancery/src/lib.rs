@@ -37,6 +37,7 @@ mod progress;
 mod reconcile;
 mod serve;
 mod socket;
+mod statement;
 mod tables;
 mod user;
 mod verify;

@@ -176,6 +176,8 @@ pub enum Chosen {
     Query(String),
     /// These.
     Ids(Vec<String>),
+    /// The statement of completeness of a day, or the newest.
+    Statement(Option<String>),
 }
 
 /// A bundle to write.

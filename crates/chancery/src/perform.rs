@@ -101,7 +101,7 @@ pub fn perform(
         Operation::Capture(asked) => crate::capture::perform(vault, asked),
         Operation::Doctor => {
             // That following stopped is among what it says.
-            drop(settle(vault));
+            drop(vault.wait_looked(vault.ledger().head()));
             Ok(json!({ "checks": vault.doctor()? }))
         }
         Operation::Status => {
@@ -267,6 +267,7 @@ fn write_bundle(vault: &Vault, export: Export, actor: &str, emit: &mut Emit<'_>)
                 .map(|id| message_id(id))
                 .collect::<Result<_, Failure>>()?,
         ),
+        Chosen::Statement(day) => Selection::Statement(vault.statement_position(day.as_deref())?),
     };
     let (unfinished, file) = Unfinished::begin(&export.out, export.force)?;
     let sink = BufWriter::with_capacity(1 << 20, file);

@@ -287,6 +287,7 @@ pub fn gaps(value: &Value) -> Words {
         ("cause", "/cause"),
         ("count", "/count"),
         ("state", "/state"),
+        ("closed because", "/closed/reason"),
     ];
     table(
         value,

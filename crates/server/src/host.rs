@@ -81,6 +81,9 @@ pub struct Status {
     pub gaps: Vec<GapStatus>,
     /// How many are open, shown or not.
     pub gaps_open: u64,
+    /// The newest statement of completeness; none before the first day is over.
+    #[serde(default)]
+    pub statement: Option<StatementStatus>,
     /// The newest signed checkpoint; none before the first entry.
     pub checkpoint: Option<CheckpointStatus>,
     /// When a checkpoint last went outside.
@@ -95,6 +98,17 @@ pub struct Status {
     pub epoch: u32,
     /// Whether a second copy of the key store exists.
     pub key_copy: bool,
+}
+
+/// A statement of completeness.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatementStatus {
+    /// The last day it is about, in UTC.
+    pub day: String,
+    /// The entry that holds it.
+    pub entry: Position,
+    /// When it was written.
+    pub at: Timestamp,
 }
 
 /// One configured account.

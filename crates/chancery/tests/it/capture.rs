@@ -97,6 +97,100 @@ fn gaps_are_listed_with_what_can_be_done_and_narrowed_by_connection_day_and_stat
     );
 }
 
+#[test]
+fn the_statement_of_a_day_is_shown_in_two_languages_and_handed_out_as_a_bundle() {
+    let place = Place::with_archive();
+    place.write("some.jsonl", lines(&[1, 2, 5]));
+    place.on(&["import", "generic-import", "some.jsonl"]).done();
+    place.write(
+        "staff.csv",
+        "name,handles,connections,start\nAnn Lee,+44 7700 900123,generic-import,2020-01-01\n",
+    );
+    place.on(&["custodian", "import", "staff.csv"]).done();
+    let statement = |more: &[&str]| place.on(&[&["capture", "statement"], more].concat());
+    statement(&[]).failed(65, "the first is written when the first day (UTC) is over");
+    let stated = |place: &Place| {
+        well(
+            &place.on(&["doctor", "--json"]).json(),
+            "completeness is stated each day",
+        )
+    };
+    assert_eq!(stated(&place), Some(true));
+    // A day and an hour later.
+    place.set_environment(vec![("CHANCERY_CLOCK".to_owned(), "+90000".to_owned())]);
+    // Whoever opens the folder first makes it up.
+    assert_eq!(stated(&place), Some(true));
+    let said = statement(&["--json"]).json();
+    let (entry, day) = (
+        said["entry"].as_u64().unwrap(),
+        said["statement"]["first_day"].as_str().unwrap(),
+    );
+    assert!(said["checkpoint"]["covers"].as_u64().unwrap() > entry, "{said}");
+    assert_eq!(said["statement"]["connections"][0]["captures"], 1, "{said}");
+    assert_eq!(said["statement"]["custodians_by_state"], json!({ "captured": 1 }));
+    let status = place.on(&["status", "--json"]).json();
+    assert_eq!(status["statement"]["entry"].as_u64(), Some(entry), "{status}");
+    let english = statement(&["--day", day]).done();
+    for words in [
+        "Completeness of",
+        "signed by checkpoint",
+        "none ever went outside",
+        "It is signed because it is an entry",
+    ] {
+        assert!(english.contains(words), "{words}: {english}");
+    }
+    let chinese = statement(&["--language", "zh-CN"]).done();
+    for words in [
+        "完整性声明",
+        "签名检查点",
+        "从未有检查点送到外部",
+        "本声明是账本中的一个条目",
+    ] {
+        assert!(chinese.contains(words), "{words}: {chinese}");
+    }
+    assert!(
+        !english.contains("Ann") && !said.to_string().contains("Ann"),
+        "{english}"
+    );
+    statement(&["--day", "yesterday"]).failed(64, "a day in UTC");
+    statement(&["--day", "1999-12-31"]).failed(65, "there is no statement of completeness for 1999-12-31");
+    statement(&["--out", "statement.zip"]).done();
+    statement(&["--out", "statement.zip"]).failed(73, "is there already");
+    statement(&["--force"]).failed(64, "--out");
+    let bundle = std::fs::read(place.path("statement.zip")).unwrap();
+    let selection = format!("statement of completeness: entry {entry}");
+    assert!(
+        bundle
+            .windows(selection.len())
+            .any(|bytes| bytes == selection.as_bytes())
+    );
+    assert!(!bundle.windows(4).any(|bytes| bytes == b"says"));
+}
+
+#[test]
+fn a_statement_whose_writing_dies_at_any_step_is_there_once() {
+    for point in ["completeness-stating", "completeness-stated"] {
+        let place = Place::with_archive();
+        place.write("some.jsonl", lines(&[1, 2]));
+        place.on(&["import", "generic-import", "some.jsonl"]).done();
+        let clock = ("CHANCERY_CLOCK".to_owned(), "+90000".to_owned());
+        let armed = ("CHANCERY_FAIL_POINT".to_owned(), format!("{point}:1"));
+        place.set_environment(vec![clock.clone(), armed]);
+        let died = place.on(&["capture", "gaps", "--json"]);
+        assert!(!died.ended_well(), "{point}");
+        place.set_environment(vec![clock]);
+        place.on(&["capture", "gaps"]).done();
+        let said = place.on(&["capture", "statement", "--json"]).json();
+        place.on(&["rebuild"]).done();
+        place.on(&["capture", "gaps"]).done();
+        let again = place.on(&["capture", "statement", "--json"]).json();
+        assert_eq!(said["entry"], again["entry"], "{point}");
+        assert_eq!(said["statement"], again["statement"], "{point}");
+        assert_eq!(again["statement"]["replaces"], json!([]), "{point}");
+        assert_eq!(place.on(&["verify", "--json"]).json()["holds"], true, "{point}");
+    }
+}
+
 fn well(doctor: &serde_json::Value, check: &str) -> Option<bool> {
     let mut checks = doctor["checks"].as_array()?.iter();
     checks.find(|found| found["check"] == check)?["ok"].as_bool()

@@ -223,6 +223,11 @@ impl Ran {
         assert_eq!(self.code, code, "{}{}", self.out, self.err);
     }
 
+    /// Whether it ended with 0: a killed program ends with no code at all.
+    pub fn ended_well(&self) -> bool {
+        self.code == 0
+    }
+
     /// Its output is one JSON object, and nothing else was said.
     pub fn json(&self) -> Value {
         let value: Value =

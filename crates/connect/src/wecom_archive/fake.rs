@@ -63,7 +63,7 @@ impl CompanyKey {
 }
 
 /// An archive in memory.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct FakeDriver {
     items: Vec<(u64, String)>,
     files: Vec<(String, Vec<u8>)>,

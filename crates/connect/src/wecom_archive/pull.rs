@@ -72,6 +72,7 @@ pub struct Pull {
     not_before: Timestamp,
     failures: u32,
     last_failure: Option<DriverError>,
+    failing_since: Option<Timestamp>,
 }
 
 impl Pull {
@@ -85,6 +86,7 @@ impl Pull {
             not_before: Timestamp::from_micros(i64::MIN),
             failures: 0,
             last_failure: None,
+            failing_since: None,
         }
     }
 
@@ -101,6 +103,11 @@ impl Pull {
     /// Why the last question failed, while it has not succeeded since.
     pub fn last_failure(&self) -> Option<DriverError> {
         self.last_failure
+    }
+
+    /// Since when every question fails.
+    pub fn failing_since(&self) -> Option<Timestamp> {
+        self.failing_since
     }
 
     /// What to do now.
@@ -137,6 +144,7 @@ impl Pull {
         };
         self.failures = 0;
         self.last_failure = None;
+        self.failing_since = None;
         let whole = items.is_empty();
         items.retain(|item| item.seq > self.sealed);
         items.sort_by_key(|item| item.seq);
@@ -166,6 +174,7 @@ impl Pull {
     pub fn failed(&mut self, now: Timestamp, error: DriverError) {
         self.sealing = None;
         self.last_failure = Some(error);
+        self.failing_since.get_or_insert(now);
         let doubled = FIRST_PAUSE_SECONDS.saturating_mul(1 << self.failures.min(30));
         let pause = match error.retry() {
             Retry::Later => doubled,

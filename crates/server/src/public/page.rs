@@ -271,6 +271,10 @@ fn ledger(html: &mut String, w: &Words, status: &Status) -> fmt::Result {
     }
     let anchor = status.outside_anchor.map_or_else(none, |at| Time(at).to_string());
     rows.push((w.outside_anchor, anchor));
+    let stated = status.statement.as_ref().map_or_else(none, |stated| {
+        w.stated_by(Plain(&stated.day), Count(stated.entry.0))
+    });
+    rows.push((w.statement, stated));
     facts(html, "ledger", w.ledger, &rows)
 }
 

@@ -51,6 +51,8 @@ pub(super) struct Words {
     pub(super) covers: &'static str,
     pub(super) batches: &'static str,
     pub(super) outside_anchor: &'static str,
+    pub(super) statement: &'static str,
+    pub(super) entry: &'static str,
     pub(super) anchors: &'static str,
     pub(super) anchor: &'static str,
     pub(super) kind: &'static str,
@@ -132,6 +134,11 @@ impl Words {
         }
     }
 
+    /// A day whose completeness is stated, and the entry that does.
+    pub(super) fn stated_by(&self, day: impl Display, entry: impl Display) -> String {
+        format!("{day} ({} {entry})", self.entry)
+    }
+
     /// The cause of a gap; one that has no words here stands as it is.
     pub(super) fn cause<'a>(&self, name: &'a str) -> &'a str {
         let known = self.causes.iter().find(|(known, _)| *known == name);
@@ -205,6 +212,8 @@ const ENGLISH: Words = Words {
     covers: "Entries covered",
     batches: "Batches covered",
     outside_anchor: "Last anchor outside",
+    statement: "Completeness stated for",
+    entry: "entry",
     anchors: "Anchors outside",
     anchor: "Anchor",
     kind: "Kind",
@@ -258,7 +267,7 @@ const ENGLISH: Words = Words {
         ("media-lost", "a file could not be had"),
         ("key-missing", "keys are missing"),
         ("possibly-cut", "an export begins in mid-chat"),
-        ("connection-ended", "the connection was ended"),
+        ("connection-ended", "the archive could not be pulled"),
         ("restored", "put back from an older copy"),
         (
             "sequence-hole",
@@ -324,6 +333,8 @@ const CHINESE: Words = Words {
     covers: "覆盖的条目",
     batches: "覆盖的批次",
     outside_anchor: "最近的外部锚点",
+    statement: "完整性声明截至",
+    entry: "条目",
     anchors: "外部锚点",
     anchor: "锚点",
     kind: "类型",
@@ -372,7 +383,7 @@ const CHINESE: Words = Words {
         ("media-lost", "文件无法取得"),
         ("key-missing", "缺少密钥"),
         ("possibly-cut", "导出从聊天中间开始"),
-        ("connection-ended", "接入已终止"),
+        ("connection-ended", "存档无法拉取"),
         ("restored", "已从较旧的副本恢复"),
         ("sequence-hole", "来源自行编号的序列中缺少若干号码"),
         (
@@ -392,7 +403,10 @@ const CHINESE: Words = Words {
         ("media-lost", "请向发送人索取该文件并导入"),
         ("key-missing", "恢复较新的密钥库副本，然后运行 chancery rebuild"),
         ("possibly-cut", "索取更早的导出文件并导入"),
-        ("connection-ended", "重新配置接入，并索取中断期间的导出文件"),
+        (
+            "connection-ended",
+            "运行 chancery connection test 查看原因；在供应商保留的五天内修复，内容会全部拉取，缺口自动关闭；逾期请索取中断期间的导出文件",
+        ),
         (
             "restored",
             "与其后交出的检查点核对；平台和手机上可能仍有缺失的内容",

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Inner, Vault, VaultError, locked};
 
 /// What every number of completeness is a part of: nobody can count what no connection could see.
-const DENOMINATOR: &str = "Counted are the configured connections and the enrolled custodians. Accounts, phones, apps and \
+pub(super) const DENOMINATOR: &str = "Counted are the configured connections and the enrolled custodians. Accounts, phones, apps and \
     people that were never set up or enrolled are in none of these numbers.";
 
 impl Vault {

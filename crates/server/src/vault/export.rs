@@ -31,6 +31,8 @@ pub enum Selection {
     Query(String),
     /// These records.
     Ids(Vec<MessageId>),
+    /// The statement of completeness in this entry.
+    Statement(Position),
 }
 
 impl Selection {
@@ -42,6 +44,7 @@ impl Selection {
                 let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
                 format!("records: {}", ids.join(", "))
             }
+            Selection::Statement(at) => format!("statement of completeness: entry {at}"),
         }
     }
 }
@@ -185,6 +188,7 @@ impl Inner {
     fn selected(&self, selection: &Selection, covers: Position) -> Result<Option<Vec<Picked>>, VaultError> {
         let rows = match selection {
             Selection::All => return Ok(None),
+            Selection::Statement(_) => return Ok(Some(Vec::new())),
             Selection::Ids(ids) => {
                 let mut rows = Vec::new();
                 for id in ids.iter().copied().collect::<BTreeSet<_>>() {
@@ -280,6 +284,18 @@ impl Inner {
         let (Some(rows), false) = (rows, *selection == Selection::All) else {
             return Ok(Wanted::All);
         };
+        if let Selection::Statement(at) = selection {
+            let entry = self.must_entry(*at)?;
+            let act = match &entry.header.kind {
+                Kind::Act(act) if act.code == ActCode::CompletenessStated => act,
+                _ => return Err(VaultError::BadData(format!("entry {at} is not a statement"))),
+            };
+            let want = Want {
+                key: Some(seal::act::act_key(self.acts_secret(), &act.salt)?),
+                items: BTreeMap::new(),
+            };
+            return Ok(Wanted::These(BTreeMap::from([(*at, want)])));
+        }
         let mut wanted: BTreeMap<Position, Want> = BTreeMap::new();
         let mut opener = RowOpener::new(self);
         for picked in rows {

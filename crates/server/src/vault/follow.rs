@@ -12,7 +12,7 @@ use store::StoreError;
 use store::catalogue::{CaptureRow, CaptureState, Catalogue, GapRow};
 use store::failpoint;
 
-use super::{Inner, Progress, Trouble, VaultError, archive, gaps, governance, locked, normalize};
+use super::{Inner, Progress, Trouble, VaultError, archive, gaps, governance, locked, normalize, statement};
 
 /// Captures normalized before new entries are looked at again.
 const CAPTURES_AT_ONCE: u32 = 512;
@@ -189,7 +189,12 @@ fn step(inner: &Arc<Inner>) -> Result<bool, VaultError> {
             inner.end_epochs(&unfinished)?;
             inner.end_provisional()?;
             busy |= gaps::look(inner)?;
-            inner.set_progress(|progress| progress.looks += 1);
+            // Not before every gap that is known stands in the ledger, and was read back from it.
+            let stated = !busy && statement::state(inner)?;
+            busy |= stated;
+            if !stated {
+                inner.set_progress(|progress| progress.looks += 1);
+            }
         }
     }
     Ok(busy)
@@ -346,6 +351,11 @@ fn note_act(
         if let Ok(begun) = serde_json::from_slice::<super::import::Begun>(&plain) {
             catalogue.note_import(&begun.digest.0, &begun.capture.0)?;
         }
+    }
+    if act.code == ActCode::CompletenessStated {
+        let mut plain = Vec::new();
+        seal::act::open_act(&inner.file.zone, act, inner.acts_secret(), body, &mut plain)?;
+        statement::note(catalogue, at, &plain)?;
     }
     if matches!(act.code, ActCode::GapDetailed | ActCode::GapClosed) {
         let mut plain = Vec::new();

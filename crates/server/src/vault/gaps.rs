@@ -17,7 +17,7 @@ use store::catalogue::{Catalogue, Digest, GapRow, PointedRow, Pointing, RhythmRo
 use store::ledger::Draft;
 
 use super::import::Digest16;
-use super::{Inner, Vault, VaultError, locked};
+use super::{Inner, Vault, VaultError, down, locked};
 
 /// What is pointed at may still come for so long: platforms deliver late, in disorder, and again.
 const GRACE_MICROS: i64 = 60 * 60 * 1_000_000;
@@ -55,21 +55,21 @@ const NOT_KEPT: [&str; 5] = [
 
 /// Body of the act that follows a gap entry.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Detailed {
+pub(super) struct Detailed {
     /// Keyed digests of what is missing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    items: Vec<Digest16>,
+    pub(super) items: Vec<Digest16>,
     /// Numbers of sequences that are missing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    runs: Vec<Stretch>,
+    pub(super) runs: Vec<Stretch>,
     /// How many of each sort, by what points at them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    by: BTreeMap<String, u64>,
+    pub(super) by: BTreeMap<String, u64>,
 }
 
 /// Numbers of a sequence, both ends included.
 #[derive(Debug, Serialize, Deserialize)]
-struct Stretch {
+pub(super) struct Stretch {
     stream: Digest16,
     first: u64,
     last: u64,
@@ -115,6 +115,7 @@ pub(crate) fn look(inner: &Arc<Inner>) -> Result<bool, VaultError> {
     holes(inner, due, &mut drafts)?;
     let named_before = unreadable(inner, &mut drafts)?;
     silences(inner, now, &mut drafts)?;
+    down::down(inner, now, &mut drafts)?;
     let mut refusals = locked(&inner.refusals);
     let said = refused(&refusals, now, &mut drafts);
     closings(inner, &mut drafts)?;
@@ -288,7 +289,7 @@ fn closings(inner: &Inner, out: &mut Vec<Vec<Draft>>) -> Result<(), VaultError> 
     Ok(())
 }
 
-fn gap(connection: &str, (from, to): (Timestamp, Timestamp), cause: GapCause, count: u64) -> Gap {
+pub(super) fn gap(connection: &str, (from, to): (Timestamp, Timestamp), cause: GapCause, count: u64) -> Gap {
     Gap {
         connection: connection.parse::<ConnectionId>().ok(),
         from,
@@ -363,7 +364,7 @@ impl Inner {
     }
 
     /// A gap and the act that names what is missing, to stand side by side.
-    fn gap_with(&self, gap: Gap, detail: &Detailed) -> Result<Vec<Draft>, VaultError> {
+    pub(super) fn gap_with(&self, gap: Gap, detail: &Detailed) -> Result<Vec<Draft>, VaultError> {
         let gap = Draft {
             kind: Kind::Gap(gap),
             body: Vec::new(),
@@ -371,7 +372,7 @@ impl Inner {
         Ok(vec![gap, self.act_draft(ActCode::GapDetailed, &json!(detail))?])
     }
 
-    fn closing(&self, gap: Position, reason: &str) -> Result<Draft, VaultError> {
+    pub(super) fn closing(&self, gap: Position, reason: &str) -> Result<Draft, VaultError> {
         let closing = Closing {
             gap,
             reason: reason.to_owned(),
@@ -469,7 +470,10 @@ pub fn remedy(cause: &str) -> &'static str {
         "media-lost" => "ask the sender for the file, and import it",
         "key-missing" => "restore a newer copy of the key store, then `chancery rebuild`",
         "possibly-cut" => "ask for an export that reaches further back, and import it",
-        "connection-ended" => "set the connection up again, and ask for an export of the time between",
+        "connection-ended" => {
+            "`chancery connection test` says what is wrong; repaired within the vendor's five days, all is pulled and the gap \
+             closes by itself; later, ask for an export of the time between"
+        }
         "restored" => {
             "compare with checkpoints handed out since; platforms and phones may still have what is missing"
         }

@@ -87,6 +87,7 @@ impl VaultHost {
             connections: inner.connections().iter().map(&mut connection).collect(),
             gaps: gaps.iter().map(gap).collect(),
             gaps_open,
+            statement: inner.newest_stated()?,
             checkpoint: inner.ledger.signed().map(|signed| CheckpointStatus {
                 size: signed.size,
                 covers: signed.covers,
@@ -116,6 +117,7 @@ impl VaultHost {
             connections: Vec::new(),
             gaps: Vec::new(),
             gaps_open: 0,
+            statement: None,
             checkpoint: None,
             outside_anchor: None,
             anchors: Vec::new(),

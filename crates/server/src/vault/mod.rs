@@ -31,6 +31,7 @@ mod completeness;
 pub mod connections;
 pub mod custodians;
 mod door;
+mod down;
 pub mod drill;
 mod epochs;
 mod erased;
@@ -61,6 +62,7 @@ pub mod scrubs;
 pub mod show;
 mod sinks;
 pub mod state;
+mod statement;
 mod together;
 pub mod users;
 

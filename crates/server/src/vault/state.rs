@@ -385,6 +385,8 @@ impl Inner {
             },
         );
         drop(reader);
+        let stated = self.check_stated()?;
+        add(&stated.check, stated.ok, stated.detail);
         // When following stopped, what was decided cannot be read; that it stopped is said above.
         if !progress.failed {
             let (holds, waiting) = self.governed()?;
@@ -494,6 +496,7 @@ impl Inner {
             })),
             "checkpoint_handed_out_at": self.last_handed_out()?,
             "outside_anchor_at": self.last_outside()?,
+            "statement": self.newest_stated()?,
             "outside_time": self.outside_time(),
             "anchors": self.anchor_states()?,
             "pending_fetches": pending,

@@ -14,7 +14,9 @@ use seal::Key;
 use seal::envelope::{EpochPrivate, open_chunk, split_stream};
 use seal::suite::{EcdhPrivate, SigningKey, hex};
 use server::confine::Confined;
-use server::host::{Answer, CheckpointStatus, ConnectionState, ConnectionStatus, Followers, GapStatus};
+use server::host::{
+    Answer, CheckpointStatus, ConnectionState, ConnectionStatus, Followers, GapStatus, StatementStatus,
+};
 use server::{
     Host, IntakeConfiguration, IntakeConnection, IntakeStart, Limits, Running, ServeOptions, Status, TlsFiles,
 };
@@ -200,6 +202,11 @@ impl Host for TestHost {
                 archive: None,
             }],
             gaps_open: 1,
+            statement: Some(StatementStatus {
+                day: "2023-11-13".into(),
+                entry: Position(33),
+                at,
+            }),
             gaps: vec![GapStatus {
                 connection: None,
                 from: at,

@@ -214,3 +214,122 @@ fn a_connection_of_the_archive_that_cannot_work_is_not_added() {
     check(odd, &secrets(&key), "has no setting forward-to");
     assert!(vault.connections().is_empty());
 }
+
+/// Gaps of an archive that could not be pulled.
+fn downs(vault: &Vault) -> Vec<serde_json::Value> {
+    vault.wait_looked(vault.ledger().head()).unwrap();
+    let answer = vault.gaps(&server::vault::gaps::GapsWanted::default()).unwrap();
+    let mut gaps = answer["gaps"].as_array().unwrap().clone();
+    gaps.retain(|gap| gap["cause"] == "connection-ended");
+    gaps
+}
+
+/// An archive that everything was pulled of, and that answers its next questions so.
+fn pulled_then(folder: &std::path::Path, hand: &Hand, errors: Vec<DriverError>) -> Vault {
+    let key = CompanyKey::generate(3).unwrap();
+    let vault = hand.create(folder);
+    connect_with(&vault, "wecom-archive", &[key.secret().unwrap()]);
+    let mut archive = three(&key);
+    use_fake(&vault, archive.clone());
+    while vault.pull_archive("archive").unwrap() != Pulled::Items(0) {
+        hand.pass(1);
+    }
+    archive.fail_next(errors);
+    use_fake(&vault, archive);
+    vault
+}
+
+#[test]
+fn an_archive_that_cannot_be_pulled_for_an_hour_is_one_gap_that_says_why_until_all_of_it_was_pulled() {
+    let (folder, hand) = (tempfile::tempdir().unwrap(), Hand::new());
+    let refused = vec![DriverError::Code(301_052); 4];
+    let vault = pulled_then(folder.path(), &hand, refused);
+    let begun = vault.now();
+    let fails = || {
+        assert!(matches!(
+            vault.pull_archive("archive").unwrap(),
+            Pulled::Failed(_)
+        ))
+    };
+    fails();
+    hand.pass(3599);
+    fails();
+    assert_eq!(downs(&vault), Vec::<serde_json::Value>::new());
+    hand.pass(400);
+    fails();
+    // However long it lasts, and however often it is looked.
+    for _ in 0..3 {
+        let gaps = downs(&vault);
+        assert_eq!(gaps.len(), 1, "{gaps:?}");
+        assert_eq!(
+            (&gaps[0]["connection"], &gaps[0]["state"]),
+            (&"archive".into(), &"open".into())
+        );
+        assert_eq!(gaps[0]["from"], serde_json::json!(begun));
+        assert_eq!(
+            gaps[0]["missing_by"],
+            serde_json::json!({ "vendor-code-301052": 1 })
+        );
+        assert!(gaps[0]["remedy"].as_str().unwrap().contains("connection test"));
+    }
+    hand.pass(86_400);
+    fails();
+    hand.pass(400);
+    // It answers again, and there is nothing that was not pulled.
+    assert_eq!(vault.pull_archive("archive").unwrap(), Pulled::Items(0));
+    let gaps = downs(&vault);
+    assert_eq!(gaps.len(), 1);
+    assert_eq!(gaps[0]["closed"]["reason"], "resumed", "{gaps:?}");
+    vault.rebuild().unwrap();
+    assert_eq!(downs(&vault), gaps);
+}
+
+#[test]
+fn a_gap_of_an_archive_stays_open_when_it_was_down_for_longer_than_the_vendor_keeps_what_it_has() {
+    let (folder, hand) = (tempfile::tempdir().unwrap(), Hand::new());
+    let vault = pulled_then(
+        folder.path(),
+        &hand,
+        vec![DriverError::Failed("the library hangs"); 2],
+    );
+    assert!(matches!(
+        vault.pull_archive("archive").unwrap(),
+        Pulled::Failed(_)
+    ));
+    hand.pass(7200);
+    assert_eq!(
+        downs(&vault)[0]["missing_by"],
+        serde_json::json!({ "no-answer": 1 })
+    );
+    assert!(matches!(
+        vault.pull_archive("archive").unwrap(),
+        Pulled::Failed(_)
+    ));
+    hand.pass(6 * 86_400);
+    assert_eq!(vault.pull_archive("archive").unwrap(), Pulled::Items(0));
+    let gaps = downs(&vault);
+    assert_eq!(
+        (gaps.len(), &gaps[0]["state"]),
+        (1, &serde_json::json!("open")),
+        "{gaps:?}"
+    );
+}
+
+#[test]
+fn a_pull_that_fails_now_and_then_opens_no_gap() {
+    let (folder, hand) = (tempfile::tempdir().unwrap(), Hand::new());
+    let vault = pulled_then(folder.path(), &hand, Vec::new());
+    for _ in 0..3 {
+        let mut archive = connect::wecom_archive::fake::FakeDriver::default();
+        archive.fail_next([DriverError::Code(10_001)]);
+        use_fake(&vault, archive);
+        assert!(matches!(
+            vault.pull_archive("archive").unwrap(),
+            Pulled::Failed(_)
+        ));
+        hand.pass(1800);
+        assert_eq!(vault.pull_archive("archive").unwrap(), Pulled::Items(0));
+        hand.pass(7200);
+    }
+    assert_eq!(downs(&vault), Vec::<serde_json::Value>::new());
+}

@@ -18,19 +18,21 @@ mod missing;
 mod records;
 mod reopen;
 mod rows;
+mod statements;
 pub use erasure::ErasedRecord;
 pub use missing::{HoleRow, PointedRow, RhythmRow};
 pub use rows::{
     CaptureRow, CaptureState, Closed, FetchRow, GapRow, Placement, Pointing, RecordRow, RecordSort,
     SearchFilter,
 };
+pub use statements::{StatementRow, Stretch};
 
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// Raised whenever the tables change: an older catalogue is then made anew.
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 
-const TABLES: [&str; 19] = [
+const TABLES: [&str; 20] = [
     "mark",
     "capture",
     "chunk",
@@ -50,6 +52,7 @@ const TABLES: [&str; 19] = [
     "touched",
     "run",
     "rhythm",
+    "statement",
 ];
 
 /// Sixteen bytes of a keyed digest.

@@ -116,6 +116,11 @@ CREATE TABLE IF NOT EXISTS rhythm (
     connection TEXT PRIMARY KEY, captures BIGINT NOT NULL, first BIGINT NOT NULL, last BIGINT NOT NULL,
     period BIGINT NOT NULL, longest BIGINT NOT NULL, longest_before BIGINT NOT NULL
 );
+-- Of which days an entry states the completeness; "void": 1 when it was withdrawn.
+CREATE TABLE IF NOT EXISTS statement (
+    position BIGINT PRIMARY KEY, first_day BIGINT NOT NULL, last_day BIGINT NOT NULL, stated_at BIGINT NOT NULL,
+    void BIGINT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS act (position BIGINT PRIMARY KEY, code BIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS imported (digest BYTEA PRIMARY KEY, capture_id BYTEA NOT NULL);
 CREATE TABLE IF NOT EXISTS fetch (

@@ -88,6 +88,16 @@ pub struct Archives {
     opened: bool,
 }
 
+/// When an archive was last pulled completely, and since when and why it cannot be.
+pub struct Heartbeat {
+    /// Which connection.
+    pub connection: String,
+    /// When everything there was had last been pulled.
+    pub caught_up_at: Timestamp,
+    /// Since when, and why, it cannot be pulled.
+    pub failing: Option<(Timestamp, DriverError)>,
+}
+
 /// What a look at an archive brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pulled {
@@ -229,6 +239,20 @@ impl Inner {
     fn note_archives(&self, archives: &Archives) -> Result<(), VaultError> {
         let bytes = serde_json::to_vec_pretty(&archives.noted).unwrap_or_default();
         Ok(store::folder::replace_file(&self.folder.join(FILE), &bytes)?)
+    }
+
+    /// Of every archive that is pulled.
+    pub fn heartbeats(&self) -> Vec<Heartbeat> {
+        let running = locked(&self.archives).running.clone();
+        let heard = |(connection, archive): (String, Arc<Archive>)| {
+            let pull = locked(&archive.pull);
+            Heartbeat {
+                connection,
+                caught_up_at: pull.caught_up_at(),
+                failing: pull.failing_since().zip(pull.last_failure()),
+            }
+        };
+        running.into_iter().map(heard).collect()
     }
 
     fn archive(&self, connection: &str) -> Option<Arc<Archive>> {
