@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::args::Global;
 use crate::failure::{BAD_DATA, DOES_NOT_HOLD, DONE, Failure, IO, MISSING};
 
+mod missing;
 mod samples;
 mod tamper;
 mod webhooks;
@@ -52,6 +53,7 @@ pub fn demo(_global: &Global, args: &DemoArgs) -> Result<u8, Failure> {
          gets --data and --passphrase-file; they are left out here for brevity and stand in the lines at the end.",
     )?;
     demo.set_up()?;
+    demo.lose()?;
     let (mut server, address) = demo.serve(args.listen)?;
     let shown = demo.show_everything(address);
     if args.exit || shown.is_err() {
@@ -236,7 +238,7 @@ impl Demo {
         } else {
             SocketAddr::new(wanted.ip(), 0)
         };
-        self.say(&format!("\n3. The server.\n\n$ chancery serve --listen {listen}"))?;
+        self.say(&format!("\n4. The server.\n\n$ chancery serve --listen {listen}"))?;
         let mut child = Command::new(&self.program)
             .args(["serve", "--json", "--listen", &listen.to_string(), "--data"])
             .arg(&self.data)
@@ -275,11 +277,12 @@ impl Demo {
         self.import()?;
         let id = self.look()?;
         self.prove(&id)?;
-        self.tamper()
+        self.tamper()?;
+        self.repair()
     }
 
     fn receive(&self, address: SocketAddr) -> Result<(), Failure> {
-        self.say("\n4. WhatsApp's side: the handshake, then signed webhooks over HTTP. Each is answered once it is durable.")?;
+        self.say("\n5. WhatsApp's side: the handshake, then signed webhooks over HTTP. Each is answered once it is durable.")?;
         let app_secret = read_text(&self.folder.join("app-secret"))?;
         let platform = Platform::new(app_secret, read_text(&self.folder.join("verify-token"))?);
         let handshake = platform.handshake(address, "clinic")?;
@@ -314,7 +317,7 @@ impl Demo {
     }
 
     fn import(&self) -> Result<(), Failure> {
-        self.say("\n5. Chat exports that employees hand in: Android (US), iPhone (German, zip with a photo), Android (Chinese).")?;
+        self.say("\n6. Chat exports that employees hand in: Android (US), iPhone (German, zip with a photo), Android (Chinese).")?;
         for (name, bytes) in samples::EXPORTS {
             let path = self.folder.join(name);
             std::fs::write(&path, bytes).map_err(failed("writing a sample"))?;
@@ -331,7 +334,7 @@ impl Demo {
     }
 
     fn look(&self) -> Result<String, Failure> {
-        self.say("\n6. Found again. Every search and every look is an entry in the same record.")?;
+        self.say("\n7. Found again. Every search and every look is an entry in the same record.")?;
         self.must(&["search", "from:15550101001 tablets"])?;
         let found = self.ask(&["search", "from:15550101001 tablets"])?;
         let id = found
@@ -343,7 +346,7 @@ impl Demo {
     }
 
     fn prove(&self, id: &str) -> Result<(), Failure> {
-        self.say("\n7. A checkpoint is handed to somebody outside; then one message alone and everything together are proved\n   by a program that needs neither this server nor its goodwill.")?;
+        self.say("\n8. A checkpoint is handed to somebody outside; then one message alone and everything together are proved\n   by a program that needs neither this server nor its goodwill.")?;
         let (checkpoint, one, all) = (
             self.path("checkpoint"),
             self.path("one.zip"),
@@ -363,7 +366,7 @@ impl Demo {
     }
 
     fn tamper(&self) -> Result<(), Failure> {
-        self.say("\n8. Somebody with the disk in hand alters one byte: in a copy of the bundle, and in a copy of the data folder.")?;
+        self.say("\n9. Somebody with the disk in hand alters one byte: in a copy of the bundle, and in a copy of the data folder.")?;
         let bundle = self.folder.join("all-tampered.zip");
         tamper::copy_of_bundle(&self.folder.join("all.zip"), &bundle)?;
         let key = self.data.join("zone.pub").display().to_string();

@@ -156,7 +156,7 @@ fn the_statement_of_a_day_is_shown_in_two_languages_and_handed_out_as_a_bundle()
     statement(&["--day", "1999-12-31"]).failed(65, "there is no statement of completeness for 1999-12-31");
     statement(&["--out", "statement.zip"]).done();
     statement(&["--out", "statement.zip"]).failed(73, "is there already");
-    statement(&["--force"]).failed(64, "--out");
+    statement(&["--force"]).failed_with(64);
     let bundle = std::fs::read(place.path("statement.zip")).unwrap();
     let selection = format!("statement of completeness: entry {entry}");
     assert!(
@@ -188,6 +188,29 @@ fn a_statement_whose_writing_dies_at_any_step_is_there_once() {
         assert_eq!(said["statement"], again["statement"], "{point}");
         assert_eq!(again["statement"]["replaces"], json!([]), "{point}");
         assert_eq!(place.on(&["verify", "--json"]).json()["holds"], true, "{point}");
+    }
+}
+
+#[test]
+fn the_demo_names_what_three_connections_miss_in_three_ways_and_closes_it_with_its_reason() {
+    let place = Place::new();
+    let said = place.bare(&["demo", "--exit", "--listen", "127.0.0.1:0"]).done();
+    let told: Vec<&str> = said
+        .lines()
+        .filter(|line| line.contains("  closed") && line.trim_end().ends_with("  arrived"))
+        .map(str::trim)
+        .collect();
+    for (connection, cause) in [
+        ("trading-desk", "sequence-hole"),
+        ("front-desk", "pointed-at"),
+        ("shanghai", "undecrypted"),
+    ] {
+        let of_it = |line: &&&str| line.contains(connection) && line.contains(cause);
+        assert_eq!(told.iter().filter(of_it).count(), 1, "{connection}: {said}");
+        let open = said
+            .lines()
+            .filter(|line| line.contains("  open") && line.contains(connection));
+        assert!(open.count() > 0, "{connection}: {said}");
     }
 }
 
