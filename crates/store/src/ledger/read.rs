@@ -110,9 +110,12 @@ pub fn read_group(file: &File, offset: u64, limit: u64) -> std::io::Result<Found
     group_at(&mut read, offset, limit, Vec::new())
 }
 
-/// As [`read_group`], of anything that reads so many bytes at a place; `buffer` becomes the payload.
+/// Reads just so many bytes at a place into a buffer.
+pub type ReadAt<'a> = dyn FnMut(u64, u64, &mut Vec<u8>) -> std::io::Result<()> + 'a;
+
+/// As [`read_group`], of anything that can be read so; `buffer` becomes the payload.
 pub fn group_at(
-    read: &mut dyn FnMut(u64, u64, &mut Vec<u8>) -> std::io::Result<()>,
+    read: &mut ReadAt<'_>,
     offset: u64,
     limit: u64,
     mut buffer: Vec<u8>,
