@@ -13,8 +13,8 @@ use crate::operation::{Chosen, Export, Import, Interim, Operation};
 use crate::print::{self, Words};
 use crate::progress::Bar;
 use crate::{
-    anchor, capture, connection, copies, custodian, demo, dmz, escrow, files, governing, init, owner, parse,
-    perform, reconcile, serve, tables, user, verify, witness,
+    alarm, anchor, capture, connection, copies, custodian, demo, dmz, escrow, files, governing, init, owner,
+    parse, perform, reconcile, serve, tables, user, verify, witness,
 };
 
 /// Does what was typed; answers the exit code.
@@ -35,6 +35,14 @@ pub fn dispatch(args: Arguments) -> Result<u8, Failure> {
         Command::Custodian(command) => custodian::custodian(global, command),
         Command::Connection(command) => match command {
             ConnectionCommand::Add(args) => connection::add(global, &args),
+            ConnectionCommand::Expires { id, dates } => simple(
+                global,
+                Operation::ConnectionExpires {
+                    dates: connection::dates(&dates)?,
+                    id,
+                },
+                tables::connection_expires,
+            ),
             ConnectionCommand::List => simple(global, Operation::ConnectionList, tables::connections),
             ConnectionCommand::Test { id, url } => checks(global, Operation::ConnectionTest { id, url }),
         },
@@ -54,6 +62,7 @@ pub fn dispatch(args: Arguments) -> Result<u8, Failure> {
             }
             AnchorCommand::Now { name } => checks(global, Operation::AnchorNow { name }),
         },
+        Command::Alarm(command) => alarm::alarm(global, command),
         Command::Witness(command) => witness::witness(global, &command),
         Command::Keys(KeysCommand::RotateSigning { compromised }) => simple(
             global,
@@ -98,7 +107,7 @@ pub fn dispatch(args: Arguments) -> Result<u8, Failure> {
     }
 }
 
-fn simple(global: &Global, operation: Operation, words: fn(&Value) -> Words) -> Result<u8, Failure> {
+pub fn simple(global: &Global, operation: Operation, words: fn(&Value) -> Words) -> Result<u8, Failure> {
     let answer = owner::run(global, operation, &mut |_| Ok(()))?;
     if global.json {
         print::json(&answer)?
@@ -109,7 +118,7 @@ fn simple(global: &Global, operation: Operation, words: fn(&Value) -> Words) -> 
 }
 
 /// An operation that looks at several things: 1 when one is not well.
-fn checks(global: &Global, operation: Operation) -> Result<u8, Failure> {
+pub fn checks(global: &Global, operation: Operation) -> Result<u8, Failure> {
     let mut answer = owner::run(global, operation, &mut |_| Ok(()))?;
     let well = |check: &Value| check.get("ok").and_then(Value::as_bool).unwrap_or(false);
     let all = answer

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use connect::wecom_archive::{WecomArchive, account};
 use connect::{Connector, Door, SecretName, Secrets, Settings};
+use model::Timestamp;
 use serde_json::{Value, json};
 use server::vault::connections::ConnectionConfig;
 use zeroize::Zeroizing;
@@ -36,6 +37,10 @@ pub fn add(global: &Global, args: &ConnectionAddArgs) -> Result<u8, Failure> {
         connector: args.connector.clone(),
         settings: settings.collect::<Result<_, Failure>>()?,
         minimum_lock_days: args.minimum_lock_days,
+        secret_expires: dates(&args.secret_expires)?
+            .into_iter()
+            .filter_map(|(name, until)| Some((name, until?)))
+            .collect(),
     };
     if let Some((required, optional, _)) = connector.door().given() {
         let versioned = connector.versioned_secrets();
@@ -93,6 +98,34 @@ pub fn add(global: &Global, args: &ConnectionAddArgs) -> Result<u8, Failure> {
     }
     words.print()?;
     Ok(DONE)
+}
+
+/// When secrets end, by name; none for `never`.
+///
+/// # Errors
+/// What is no date.
+pub fn dates(given: &[String]) -> Result<BTreeMap<String, Option<Timestamp>>, Failure> {
+    let one = |given: &String| {
+        let pair = given.split_once('=').filter(|(name, _)| !name.is_empty());
+        let wrong = || {
+            Failure::usage(format!(
+                "{given}: this takes NAME=DATE, as access-token=2027-03-31, or NAME=never"
+            ))
+        };
+        let (name, date) = pair.ok_or_else(wrong)?;
+        if date == "never" {
+            return Ok((name.to_owned(), None));
+        }
+        // Of a day, its beginning: early is the safe side.
+        let text = if date.len() == 10 {
+            format!("{date}T00:00:00Z")
+        } else {
+            date.to_owned()
+        };
+        let until = Timestamp::parse(&text).map_err(|_| wrong())?;
+        Ok((name.to_owned(), Some(until)))
+    };
+    given.iter().map(one).collect()
 }
 
 /// Secrets by name, each value from its file.

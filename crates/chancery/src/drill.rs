@@ -18,6 +18,9 @@ const SEGMENT_BYTES: &str = "CHANCERY_SEGMENT_BYTES";
 /// An intake epoch lasts this long.
 const EPOCH_MILLISECONDS: &str = "CHANCERY_EPOCH_MILLISECONDS";
 
+/// It is looked so often what needs attention; an alarm opens at once, closes after as long, and is sent again after as long.
+const ALARM_MILLISECONDS: &str = "CHANCERY_ALARM_MILLISECONDS";
+
 /// The vault's clock: `frozen` at the start, or so many seconds `+` ahead or `-` behind.
 const CLOCK: &str = "CHANCERY_CLOCK";
 /// Memory of this process and of its intake stays readable for the user who runs it.
@@ -56,6 +59,13 @@ pub fn prepare(options: &mut VaultOptions) {
     let number = |name: &str| named(name).and_then(|value| value.parse().ok());
     if let Some(bytes) = number(SEGMENT_BYTES) {
         options.ledger.segment_bytes = bytes;
+    }
+    if let Some(milliseconds) = number(ALARM_MILLISECONDS) {
+        let short = Duration::from_millis(milliseconds);
+        options.alarms.look = short;
+        options.alarms.open_after = Duration::ZERO;
+        options.alarms.close_after = short;
+        options.alarms.first_pause = short;
     }
     if let Some(milliseconds) = number(EPOCH_MILLISECONDS) {
         options.epoch_lasts = Duration::from_millis(milliseconds);

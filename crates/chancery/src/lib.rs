@@ -10,6 +10,7 @@
 use std::process::ExitCode;
 
 mod account;
+mod alarm;
 mod anchor;
 mod args;
 mod capture;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use connect::DateOrder;
+use model::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use server::vault::anchors::AnchorConfig;
@@ -61,6 +62,13 @@ pub enum Operation {
     Rebuild,
     /// Add a connection.
     ConnectionAdd(ConnectionAdd),
+    /// Note when secrets end.
+    ConnectionExpires {
+        /// Which connection.
+        id: String,
+        /// By name of the secret; none where it does not end.
+        dates: BTreeMap<String, Option<Timestamp>>,
+    },
     /// All connections.
     ConnectionList,
     /// Can it work?
@@ -141,6 +149,8 @@ pub enum Operation {
     Reconcile(crate::reconcile::Asked),
     /// Custodians.
     Custodian(crate::custodian::Asked),
+    /// Who is told of alarms.
+    Alarm(crate::alarm::Asked),
     /// What is captured and what is missing.
     Capture(crate::capture::Asked),
     /// Everything that may need attention.

@@ -62,6 +62,9 @@ pub fn perform(
         }
         Operation::Rebuild => Ok(json!({ "rebuilt_by_entry": vault.rebuild()? })),
         Operation::ConnectionAdd(add) => connection_add(vault, add),
+        Operation::ConnectionExpires { id, dates } => {
+            Ok(json!({ "connection": vault.note_secret_expiry(&id, &dates, actor)? }))
+        }
         Operation::ConnectionList => Ok(json!({ "connections": vault.connections() })),
         Operation::ConnectionTest { id, url } => {
             Ok(json!({ "checks": vault.test_connection(&id, url.as_deref())? }))
@@ -98,6 +101,7 @@ pub fn perform(
         Operation::Governing(governing) => crate::governing::perform(vault, governing, actor),
         Operation::Reconcile(asked) => crate::reconcile::perform(vault, &asked, actor, emit),
         Operation::Custodian(asked) => crate::custodian::perform(vault, asked, actor),
+        Operation::Alarm(asked) => crate::alarm::perform(vault, asked, actor),
         Operation::Capture(asked) => crate::capture::perform(vault, asked),
         Operation::Doctor => {
             // That following stopped is among what it says.

@@ -115,7 +115,8 @@ async fn run(global: &Global, args: &ServeArgs, data: &Path, vault: &Arc<Vault>)
     let forwarding = tokio::spawn(server::vault::forward::run(vault.clone(), stopping.clone()));
     let backing_up = tokio::spawn(server::vault::backups::run(vault.clone(), stopping.clone()));
     let scrubbing = tokio::spawn(server::vault::scrubs::run(vault.clone(), stopping.clone()));
-    let anchoring = tokio::spawn(server::vault::anchors::run(vault.clone(), stopping));
+    let anchoring = tokio::spawn(server::vault::anchors::run(vault.clone(), stopping.clone()));
+    let alarming = tokio::spawn(server::vault::alarms::run(vault.clone(), stopping));
     let listener = Listener::start(data, vault.clone())?;
     announce(global, data, running.as_ref())?;
     stopped.await;
@@ -131,6 +132,7 @@ async fn run(global: &Global, args: &ServeArgs, data: &Path, vault: &Arc<Vault>)
     let _ = backing_up.await;
     let _ = scrubbing.await;
     let _ = anchoring.await;
+    let _ = alarming.await;
     // Once more when nothing comes any more: a backup of a server that was stopped lacks nothing.
     let last = vault.clone();
     let _ = tokio::task::spawn_blocking(move || last.follow_backups()).await;
@@ -145,6 +147,11 @@ async fn listen(
     let mut arguments = vec!["intake".to_owned()];
     arguments.extend(drill::observable().then(|| "--observable".to_owned()));
     let tls = args.tls_cert.clone().zip(args.tls_key.clone());
+    if let Some((certificate, _)) = &tls
+        && let Some(until) = server::listen::tls::holds_until(certificate)
+    {
+        vault.listens_until(until);
+    }
     let options = ServeOptions {
         listen: args.listen,
         intake_listen: args.intake_listen,

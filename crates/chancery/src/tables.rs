@@ -81,6 +81,26 @@ pub fn connections(value: &Value) -> Words {
     )
 }
 
+/// When secrets of a connection end.
+pub fn connection_expires(value: &Value) -> Words {
+    let mut words = Words::new();
+    let dates = value
+        .pointer("/connection/secret_expires")
+        .and_then(Value::as_object);
+    let id = text(value, "/connection/id");
+    match dates.filter(|dates| !dates.is_empty()) {
+        None => words.line(&format!("no secret of {id} is known to end")),
+        Some(dates) => {
+            let rows: Vec<Vec<String>> = dates
+                .iter()
+                .map(|(name, until)| vec![name.clone(), until.as_str().unwrap_or_default().to_owned()])
+                .collect();
+            words.table(&rows)
+        }
+    };
+    words
+}
+
 /// An anchor that was configured.
 pub fn anchor_added(value: &Value) -> Words {
     let mut words = Words::new();
@@ -196,9 +216,15 @@ pub fn keys(value: &Value) -> Words {
 pub fn checks(value: &Value) -> Words {
     let mut words = Words::new();
     let row = |check: &Value| {
-        let ok = check.get("ok").and_then(Value::as_bool).unwrap_or(false);
+        let is = |field: &str| check.get(field).and_then(Value::as_bool).unwrap_or(false);
+        let (ok, warned) = (is("ok"), is("warning"));
         vec![
-            if ok { "ok" } else { "ATTENTION" }.to_owned(),
+            match (ok, warned) {
+                (false, _) => "ATTENTION",
+                (true, true) => "WARNING",
+                (true, false) => "ok",
+            }
+            .to_owned(),
             text(check, "/check"),
             text(check, "/detail"),
         ]

@@ -235,6 +235,7 @@ pub enum ActCode {
     CustodiansImported = 42,
     CustodianChanged = 43,
     CompletenessStated = 44,
+    AlarmChanged = 45,
 }
 
 impl ActCode {
@@ -276,6 +277,7 @@ impl ActCode {
         ActCode::CustodiansImported,
         ActCode::CustodianChanged,
         ActCode::CompletenessStated,
+        ActCode::AlarmChanged,
     ];
 }
 

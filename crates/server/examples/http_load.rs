@@ -120,6 +120,8 @@ impl Host for LoadHost {
             checkpoint: None,
             outside_anchor: None,
             anchors: Vec::new(),
+            attention: Vec::new(),
+            alarms: Vec::new(),
             followers: Followers {
                 head: self.ledger.head(),
                 normalized: Position(0),

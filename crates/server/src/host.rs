@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+pub use crate::vault::alarms::AlarmStatus;
 pub use crate::vault::anchors::AnchorStatus;
+pub use crate::vault::checks::{Attention, CheckKind, Severity};
 use connect::{Secrets, Settings};
 use model::{ConnectionId, Position, Timestamp, ZoneId};
 use seal::envelope::EpochPublic;
@@ -90,6 +92,12 @@ pub struct Status {
     pub outside_anchor: Option<Timestamp>,
     /// How each configured anchor outside does.
     pub anchors: Vec<AnchorStatus>,
+    /// What needs attention: every check of `doctor` that is not well.
+    #[serde(default)]
+    pub attention: Vec<Attention>,
+    /// How each destination of alarms does.
+    #[serde(default)]
+    pub alarms: Vec<AlarmStatus>,
     /// How far what is derived from the ledger has come.
     pub followers: Followers,
     /// Files that messages name and that are still to be fetched.
@@ -153,13 +161,6 @@ pub struct ArchiveStatus {
     pub failing: Option<String>,
     /// Items that stay closed, by the code of the problem.
     pub closed: BTreeMap<String, u64>,
-}
-
-impl ArchiveStatus {
-    /// More than a day behind.
-    pub fn is_alarming(&self) -> bool {
-        matches!(self.alarm.as_deref(), Some("warning" | "urgent" | "lost"))
-    }
 }
 
 /// How passing a connection's deliveries on stands.

@@ -408,6 +408,7 @@ fn events_about_templates_and_numbers_claim_no_message() {
 /// A connection to which WhatsApp posts.
 fn connect_ward(world: &World) {
     let config = ConnectionConfig {
+        secret_expires: std::collections::BTreeMap::new(),
         id: "ward-3".parse().unwrap(),
         connector: "whatsapp-cloud".into(),
         settings: connect::Settings::new(),

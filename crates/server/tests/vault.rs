@@ -249,6 +249,7 @@ fn nothing_readable_lies_in_the_data_folder() {
     let folder = tempfile::tempdir().unwrap();
     let vault = fresh(folder.path());
     let config = ConnectionConfig {
+        secret_expires: std::collections::BTreeMap::new(),
         id: "ward-3".parse().unwrap(),
         connector: "whatsapp-cloud".into(),
         settings: connect::Settings::new(),
@@ -405,6 +406,7 @@ fn an_export_that_begins_in_mid_chat_and_a_stopped_program_are_gaps() {
     let imported = import(&vault, cut.as_bytes(), "WhatsApp Chat with Ann Ames.txt");
     assert_eq!(imported.report.unwrap()["possibly_cut"], true);
     let config = ConnectionConfig {
+        secret_expires: std::collections::BTreeMap::new(),
         id: "ward-3".parse().unwrap(),
         connector: "whatsapp-cloud".into(),
         settings: connect::Settings::new(),

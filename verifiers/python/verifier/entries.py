@@ -8,7 +8,7 @@ from .outcome import DoesNotHold, require
 from .wire import FORMAT, SUITE, Cursor, is_id, name
 
 CAPTURE, PART, WRAP, ACT, GAP, DESTRUCTION, OUTSIDE = range(1, 8)
-ACT_CODES = frozenset(range(1, 32)) | frozenset(range(40, 45))
+ACT_CODES = frozenset(range(1, 32)) | frozenset(range(40, 46))
 DESTRUCTION_REASONS = (1, 2, 3)
 OUTSIDE_STATES = range(1, 5)
 CAUSES = {

@@ -8,8 +8,10 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use crate::failure::{DONE, Failure, USAGE};
 use crate::governing::{CertificateArgs, DestroyArgs, HoldCommand, SignIn};
 
+mod alarms;
 mod anchors;
 
+pub use alarms::{AlarmAdd, AlarmCommand, Tongue};
 pub use anchors::{AnchorAdd, AnchorCommand, Schedule, WitnessCommand};
 
 const EXIT_CODES: &str = "\
@@ -154,6 +156,9 @@ pub enum Command {
     /// Anchors outside: who cosigns, time-stamps or keeps checkpoints.
     #[command(subcommand)]
     Anchor(AnchorCommand),
+    /// Alarms: who is told that a check is not well or a gap opened.
+    #[command(subcommand)]
+    Alarm(AlarmCommand),
     /// A witness, for a second site: cosigns checkpoints of a log, and never two histories of it.
     #[command(subcommand)]
     Witness(WitnessCommand),
@@ -306,6 +311,15 @@ pub enum ConnectionCommand {
     /// List connections.
     #[command(after_help = "Example: chancery connection list --json")]
     List,
+    /// Note when secrets of a connection end, without giving them anew.
+    #[command(after_help = "Example: chancery connection expires ward-3 access-token=2027-03-31")]
+    Expires {
+        /// Which.
+        id: String,
+        /// A secret, and the day or time at which it ends; never, where it does not.
+        #[arg(required = true, value_name = "NAME=DATE")]
+        dates: Vec<String>,
+    },
     /// Look whether a connection can work; exit 1 if not.
     #[command(after_help = "Examples: chancery connection test ward-3\n          \
                             chancery connection test ward-3 --url https://hooks.example.org/in/ward-3")]
@@ -333,6 +347,9 @@ pub struct ConnectionAddArgs {
     /// A setting.
     #[arg(long = "setting", value_name = "NAME=VALUE")]
     pub settings: Vec<String>,
+    /// When a secret ends, where the vendor says so: it is warned 30 days before. A date, as 2027-03-31, or a time.
+    #[arg(long = "secret-expires", value_name = "NAME=DATE")]
+    pub secret_expires: Vec<String>,
     /// Days before which nobody may destroy what it captured.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub minimum_lock_days: u32,

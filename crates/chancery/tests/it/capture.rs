@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::run::Place;
 
-fn lines(numbers: &[u64]) -> String {
+pub fn lines(numbers: &[u64]) -> String {
     numbers
         .iter()
         .map(|n| {

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::receivers::{Answered, Desk};
 use crate::run::Place;
 
 /// The commands of a guide page that are marked to be tried, in their order.
@@ -65,5 +66,37 @@ fn any_other_source_is_brought_in_as_the_guide_says() {
                 "{query}: {found}"
             );
         }
+    }
+}
+
+#[test]
+fn who_is_told_can_check_that_it_is_genuine_as_the_guide_says() {
+    let place = Place::with_archive();
+    let [add, check] = commands("alarms.md").try_into().unwrap();
+    let desk = Desk::new(Answered::well());
+    let add = add
+        .replace("DIR", "archive")
+        .replace("https://YOUR-HOST/alarms", &desk.url);
+    assert!(typed(&place, &add).contains("it took a test alarm"));
+    let taken = desk.taken();
+    place.write("body.json", &taken.body);
+    let check = |time: &str, signature: &str| {
+        typed(
+            &place,
+            &format!("TIME={time} SIGNATURE={signature}\n(\n{check}) || echo forged"),
+        )
+    };
+    assert_eq!(check(&taken.time, &taken.signature), "genuine\n");
+    let later: i64 = taken.time.parse().unwrap();
+    for (time, signature) in [
+        (
+            taken.time.clone(),
+            taken.signature.replace(['0', '1', '2', '3'], "f"),
+        ),
+        ((later + 1).to_string(), taken.signature.clone()),
+        ("0".to_owned(), taken.signature.clone()),
+    ] {
+        let said = check(&time, &signature);
+        assert!(said.contains("forged") && !said.contains("genuine"), "{said}");
     }
 }

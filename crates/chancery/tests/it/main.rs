@@ -1,6 +1,7 @@
 //! The program as people use it, and the pages generated from it.
 #![cfg(test)]
 
+mod alarms;
 mod anchors;
 #[path = "../../../seal/tests/authority/mod.rs"]
 mod authority;
@@ -20,6 +21,7 @@ mod dmz;
 mod doors;
 mod erasure;
 mod escrows;
+mod expiry;
 mod faults;
 mod flips;
 mod forward;
@@ -34,6 +36,7 @@ mod memory;
 mod outsiders;
 mod peers;
 mod power;
+mod receivers;
 mod reconciles;
 mod restores;
 mod rotation;

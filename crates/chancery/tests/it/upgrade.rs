@@ -63,6 +63,7 @@ fn write_store(data: &Path) {
         secrets.0.insert(name.into(), vec![secret]);
     }
     let config = ConnectionConfig {
+        secret_expires: std::collections::BTreeMap::new(),
         id: "ward-3".parse().unwrap(),
         connector: "whatsapp-cloud".into(),
         settings: connect::Settings::new(),

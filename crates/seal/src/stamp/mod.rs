@@ -8,6 +8,7 @@
 
 mod cms;
 mod read;
+mod validity;
 
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use model::Timestamp;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+
+pub use validity::holds_until;
 
 use cms::{Certificate, Signed, TstInfo};
 

@@ -11,6 +11,7 @@ pub(super) const OCTETS: u8 = 4;
 pub(super) const NULL: u8 = 5;
 pub(super) const OID: u8 = 6;
 const BOOLEAN: u8 = 1;
+pub(super) const SHORT_TIME: u8 = 0x17;
 pub(super) const TIME: u8 = 0x18;
 pub(super) const SEQUENCE: u8 = 0x30;
 pub(super) const SET: u8 = 0x31;

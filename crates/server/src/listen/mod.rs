@@ -3,7 +3,7 @@
 mod intake_link;
 mod look;
 mod pull;
-mod tls;
+pub mod tls;
 
 use std::future::Future;
 use std::io;

@@ -1,9 +1,10 @@
 //! TLS at the vault's listener.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use model::Timestamp;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -35,6 +36,15 @@ pub enum TlsError {
     /// Certificate and key do not belong together, or are of a kind that is not supported.
     #[error("certificate and key cannot be used together")]
     Pair(#[source] rustls::Error),
+}
+
+/// Until when a certificate and those that signed it hold, the first that ends. None where that cannot be read; the same files
+/// are then refused, or are of a form that says nothing of it.
+pub fn holds_until(certificate: &Path) -> Option<Timestamp> {
+    let chain = CertificateDer::pem_file_iter(certificate).ok()?;
+    chain
+        .filter_map(|certificate| seal::stamp::holds_until(certificate.ok()?.as_ref()))
+        .min()
 }
 
 /// Reads certificate and key.

@@ -1,9 +1,15 @@
 //! Which of the two languages a reader gets.
 
+use serde::{Deserialize, Serialize};
+
 /// A language of the product.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Language {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Language {
+    /// English.
+    #[serde(rename = "en")]
     English,
+    /// 简体中文.
+    #[serde(rename = "zh-CN")]
     Chinese,
 }
 

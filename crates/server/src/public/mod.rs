@@ -3,9 +3,9 @@
 //! Nothing here needs a sign-in, so nothing here may say more than numbers, times, and names that the operator gave
 //! to connections.
 
-mod language;
+pub mod language;
 mod page;
-mod words;
+pub(crate) mod words;
 
 use std::sync::Arc;
 

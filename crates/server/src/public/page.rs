@@ -8,7 +8,10 @@ use qrcodegen::{QrCode, QrCodeEcc};
 use super::WholeStatus;
 use super::language::Language;
 use super::words::Words;
-use crate::host::{AnchorStatus, CheckpointStatus, ConnectionState, ConnectionStatus, GapStatus, Status};
+use crate::host::{
+    AlarmStatus, AnchorStatus, CheckpointStatus, ConnectionState, ConnectionStatus, GapStatus, Status,
+};
+use crate::vault::alarms::words::of_check;
 
 /// Gaps shown; the API has all of them.
 const GAPS_SHOWN: usize = 50;
@@ -17,10 +20,8 @@ const ANCHOR_OLD_SECONDS: i64 = 24 * 3600;
 const MICROS_PER_SECOND: i64 = 1_000_000;
 
 /// What a warning tells the operator to run.
-const HAND_OUT: Option<&str> = Some("chancery checkpoint --out FILE");
-const DOCTOR: Option<&str> = Some("chancery doctor");
 const ADD_ANCHOR: &str = "chancery anchor add witness NAME --url URL --key KEY";
-const COPY_KEYS: Option<&str> = Some("chancery init --key-copy FILE");
+const ADD_ALARM: &str = "chancery alarm add webhook NAME --url URL --secret-file FILE";
 const ADD_CONNECTION: &str = "chancery connection add whatsapp-cloud NAME";
 
 /// Text that HTML may not understand as anything else.
@@ -101,11 +102,12 @@ fn write_page(html: &mut String, whole: &WholeStatus, language: Language) -> fmt
         name = w.other_language,
         no_content = w.no_content,
     )?;
-    warnings(html, w, whole)?;
+    warnings(html, w, whole, language)?;
     summary(html, w, status)?;
     connections(html, w, &status.connections)?;
     archives(html, w, &status.connections)?;
     anchors(html, w, &status.anchors)?;
+    alarms(html, w, status)?;
     gaps(html, w, &status.gaps)?;
     to_keep(html, w, status)?;
     html.write_str("<div class=\"details\">\n")?;
@@ -114,50 +116,25 @@ fn write_page(html: &mut String, whole: &WholeStatus, language: Language) -> fmt
     html.write_str("</div>\n</main>\n</body>\n</html>\n")
 }
 
-/// What needs attention: words, and what to run.
-fn found(w: &Words, whole: &WholeStatus) -> Vec<(&'static str, Option<&'static str>)> {
-    let status = &whole.status;
+/// What needs attention, in words, and what to do. What `doctor` finds, and the intake, of which this process knows first.
+fn found(w: &Words, whole: &WholeStatus, language: Language) -> Vec<(String, &'static str)> {
     let mut found = Vec::new();
     if !whole.intake.running {
-        found.push((w.no_intake, None));
+        found.push((w.no_intake.to_owned(), ""));
     }
-    match (status.outside_anchor, &status.checkpoint) {
-        (None, _) => found.push((w.no_anchor, HAND_OUT)),
-        (Some(anchor), Some(checkpoint)) if is_old(anchor, checkpoint) => {
-            found.push((w.old_anchor, HAND_OUT));
-        }
-        _ => {}
-    }
-    if status.anchors.iter().any(|anchor| anchor.failing.is_some()) {
-        found.push((w.anchor_fails, DOCTOR));
-    }
-    if status.gaps_open > 0 {
-        found.push((w.gaps_known, None));
-    }
-    let asks = |state| matches!(state, ConnectionState::Stopped | ConnectionState::Silent);
-    if status.connections.iter().any(|connection| asks(connection.state)) {
-        found.push((w.silent_connection, None));
-    }
-    let archives = || {
-        status
-            .connections
-            .iter()
-            .filter_map(|connection| connection.archive.as_ref())
-    };
-    if archives().any(|archive| archive.failing.is_some() || archive.is_alarming()) {
-        found.push((w.archive_behind, DOCTOR));
-    }
-    if archives().any(|archive| !archive.closed.is_empty()) {
-        found.push((w.archive_closed, DOCTOR));
-    }
-    if !status.key_copy {
-        found.push((w.no_key_copy, COPY_KEYS));
+    for attention in &whole.status.attention {
+        let (title, advice) = of_check(language, attention.kind);
+        let title = match &attention.subject {
+            Some(subject) => format!("{subject}: {title}"),
+            None => title.to_owned(),
+        };
+        found.push((title, advice));
     }
     found
 }
 
-fn warnings(html: &mut String, w: &Words, whole: &WholeStatus) -> fmt::Result {
-    let found = found(w, whole);
+fn warnings(html: &mut String, w: &Words, whole: &WholeStatus, language: Language) -> fmt::Result {
+    let found = found(w, whole, language);
     if found.is_empty() {
         return writeln!(
             html,
@@ -171,10 +148,10 @@ fn warnings(html: &mut String, w: &Words, whole: &WholeStatus) -> fmt::Result {
         "<section class=\"verdict alarm\" aria-labelledby=\"warnings\">\n<h2 id=\"warnings\">{}</h2>\n<ul>",
         w.warnings
     )?;
-    for (words, command) in found {
-        write!(html, "<li>{}", Plain(words))?;
-        if let Some(command) = command {
-            write!(html, " <code>{}</code>", Plain(command))?;
+    for (title, advice) in found {
+        write!(html, "<li>{}", Plain(&title))?;
+        if !advice.is_empty() {
+            write!(html, " <span class=\"todo\">{}</span>", Plain(advice))?;
         }
         html.write_str("</li>\n")?;
     }
@@ -309,6 +286,49 @@ fn anchors(html: &mut String, w: &Words, anchors: &[AnchorStatus]) -> fmt::Resul
         row(html, &columns, anchor.name.as_str(), &cells)?;
     }
     html.write_str("</tbody>\n</table>\n</div>\n</section>\n")
+}
+
+/// Who is told of alarms: how many wait for each, and since when it takes none. Nothing where nobody is told.
+fn alarms(html: &mut String, w: &Words, status: &Status) -> fmt::Result {
+    if status.alarms.is_empty() {
+        let text = format!("{} <code>{ADD_ALARM}</code>", w.no_alarms);
+        return empty(html, "alarms", w.alarms, &text);
+    }
+    let columns = [
+        (w.destination, ""),
+        (w.kind, ""),
+        (w.state, ""),
+        (w.alarms_waiting, "number"),
+        (w.alarms_not_kept, "number"),
+        (w.failing_since, ""),
+        (w.last_worked, ""),
+    ];
+    table_head(html, "alarms", w.alarms, w.alarms_about, &columns)?;
+    for alarm in &status.alarms {
+        let time =
+            |at: Option<Timestamp>| at.map_or_else(|| w.none_yet.to_owned(), |at| Time(at).to_string());
+        let (class, state) = state_of(w, alarm);
+        let cells = [
+            Plain(&alarm.kind).to_string(),
+            format!("<span class=\"state {class}\">{state}</span>"),
+            Count(alarm.waiting).to_string(),
+            Count(alarm.not_kept).to_string(),
+            alarm
+                .failing_since
+                .map_or_else(String::new, |at| Time(at).to_string()),
+            time(alarm.delivered_at),
+        ];
+        row(html, &columns, alarm.name.as_str(), &cells)?;
+    }
+    html.write_str("</tbody>\n</table>\n</div>\n</section>\n")
+}
+
+fn state_of(w: &Words, alarm: &AlarmStatus) -> (&'static str, &'static str) {
+    match (alarm.failing_since, alarm.delivered_at) {
+        (Some(_), _) => ("alarm", w.failing),
+        (None, None) => ("waiting", w.none_yet),
+        (None, Some(_)) => ("good", w.works),
+    }
 }
 
 /// The newest checkpoint to be taken along: as text, and to be photographed.

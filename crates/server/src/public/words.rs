@@ -7,22 +7,14 @@ use crate::host::ConnectionState;
 use crate::vault::gaps::remedy;
 
 /// What the page says.
-pub(super) struct Words {
+pub(crate) struct Words {
     pub(super) title: &'static str,
     pub(super) skip: &'static str,
     pub(super) other_language: &'static str,
     pub(super) no_content: &'static str,
     pub(super) warnings: &'static str,
     pub(super) nothing_to_warn: &'static str,
-    pub(super) no_anchor: &'static str,
-    pub(super) old_anchor: &'static str,
-    pub(super) anchor_fails: &'static str,
-    pub(super) no_key_copy: &'static str,
     pub(super) no_intake: &'static str,
-    pub(super) gaps_known: &'static str,
-    pub(super) silent_connection: &'static str,
-    pub(super) archive_behind: &'static str,
-    pub(super) archive_closed: &'static str,
     pub(super) archives: &'static str,
     pub(super) archives_about: &'static str,
     pub(super) pulled_to: &'static str,
@@ -61,6 +53,13 @@ pub(super) struct Words {
     pub(super) works: &'static str,
     pub(super) anchors_about: &'static str,
     pub(super) no_anchors: &'static str,
+    pub(super) alarms: &'static str,
+    pub(super) alarms_about: &'static str,
+    pub(super) no_alarms: &'static str,
+    pub(super) destination: &'static str,
+    pub(super) alarms_waiting: &'static str,
+    pub(super) alarms_not_kept: &'static str,
+    pub(super) failing_since: &'static str,
     pub(super) keep: &'static str,
     pub(super) keep_about: &'static str,
     pub(super) connections: &'static str,
@@ -83,7 +82,7 @@ pub(super) struct Words {
     pub(super) gap_state: &'static str,
     pub(super) remedy: &'static str,
     gap_states: [(&'static str, &'static str); 3],
-    pub(super) all: &'static str,
+    pub(crate) all: &'static str,
     pub(super) yes: &'static str,
     pub(super) no: &'static str,
     pub(super) none_yet: &'static str,
@@ -97,7 +96,7 @@ pub(super) struct Words {
 
 impl Words {
     /// In a language.
-    pub(super) fn of(language: Language) -> &'static Words {
+    pub(crate) fn of(language: Language) -> &'static Words {
         match language {
             Language::English => &ENGLISH,
             Language::Chinese => &CHINESE,
@@ -140,7 +139,7 @@ impl Words {
     }
 
     /// The cause of a gap; one that has no words here stands as it is.
-    pub(super) fn cause<'a>(&self, name: &'a str) -> &'a str {
+    pub(crate) fn cause<'a>(&self, name: &'a str) -> &'a str {
         let known = self.causes.iter().find(|(known, _)| *known == name);
         known.map_or(name, |(_, words)| words)
     }
@@ -156,7 +155,7 @@ impl Words {
     }
 
     /// What can still be done about a gap.
-    pub(super) fn remedy_of(&self, cause: &str) -> &'static str {
+    pub(crate) fn remedy_of(&self, cause: &str) -> &'static str {
         let known = self.remedies.iter().find(|(known, _)| *known == cause);
         known.map_or_else(|| remedy(cause), |(_, words)| words)
     }
@@ -169,21 +168,8 @@ const ENGLISH: Words = Words {
     no_content: "Numbers and times only: no names, no messages. Times are UTC.",
     warnings: "Needs attention",
     nothing_to_warn: "Nothing needs attention.",
-    no_anchor: "No checkpoint has been handed to anyone outside. Until one is kept elsewhere, nobody can tell \
-                whether whoever holds this machine has rewritten the record or cut it off. Keep the file where \
-                nobody here can change it:",
-    old_anchor: "The last checkpoint was handed out more than 24 hours ago. What came later could be cut off unseen. \
-                 Hand out another:",
-    anchor_fails: "An anchor outside does not work; it is tried again. What is wrong:",
-    no_key_copy: "There is no second copy of the key store. If this disk is lost, no other copy of the record can \
-                  be read; and destroying a key does not yet make content unreadable. A second copy is named when \
-                  the data folder is made:",
     no_intake: "The intake process is not running; it is being started again. Deliveries wait, and senders repeat \
                 them.",
-    gaps_known: "Gaps are known: stretches in which the record is, or may be, incomplete. They are listed below.",
-    silent_connection: "A connection is silent for longer than usual, or stopped. See its state below.",
-    archive_behind: "An archive is not pulled, or far behind: the vendor keeps what was not pulled for 5 days.",
-    archive_closed: "Items of an archive stay closed: they are kept, and cannot be read yet.",
     archives: "Archives",
     archives_about: "What is pulled from the vendor. What was not pulled by the time shown may be gone there for good.",
     pulled_to: "Pulled to item",
@@ -223,6 +209,13 @@ const ENGLISH: Words = Words {
     anchors_about: "Who cosigns, time-stamps or keeps our checkpoints. What came before an anchor cannot be rewritten \
                     unseen.",
     no_anchors: "None is configured. Run",
+    alarms: "Alarms",
+    alarms_about: "Who is told when something here needs attention or a gap opens.",
+    no_alarms: "Nobody is told. Run",
+    destination: "Destination",
+    alarms_waiting: "Waiting",
+    alarms_not_kept: "Not kept",
+    failing_since: "Failing since",
     keep: "Checkpoint to keep",
     keep_about: "The newest checkpoint, signed. Photograph it or save the text where nobody here can change it: it shows \
                  later whether anything before it was changed or cut off.",
@@ -294,17 +287,7 @@ const CHINESE: Words = Words {
     no_content: "本页只有数字和时间，没有姓名，也没有消息内容。时间均为 UTC。",
     warnings: "需要处理",
     nothing_to_warn: "没有需要处理的事项。",
-    no_anchor: "尚未向外部交出过检查点。在别处存有一份之前，谁也无法判断持有本机者是否改写或截断了记录。\
-                请运行以下命令，并把文件存放在本机人员无法改动的地方：",
-    old_anchor: "上次交出检查点已超过 24 小时，其后的内容可能被截断而不被发现。请再交出一份：",
-    anchor_fails: "有外部锚点无法使用，程序会继续重试。查看原因：",
-    no_key_copy: "密钥库没有第二份副本。一旦此磁盘丢失，记录的任何副本都将无法读取；销毁密钥也尚不能使内容不可读。\
-                  第二份副本须在创建数据文件夹时指定：",
     no_intake: "接收进程没有运行，正在重新启动。投递会等待，发送方会重发。",
-    gaps_known: "存在缺口：这些时段的记录不完整或可能不完整，详见下文。",
-    silent_connection: "有接入静默时间过长或已停止，请查看下方的状态。",
-    archive_behind: "有存档未能拉取或严重滞后：供应商对未拉取的内容只保留 5 天。",
-    archive_closed: "有存档条目尚未解开：已保存，但暂时无法读取。",
     archives: "会话存档",
     archives_about: "从供应商处拉取的内容。超过所示时间仍未拉取的，可能在供应商处永久消失。",
     pulled_to: "已拉取至条目",
@@ -343,6 +326,13 @@ const CHINESE: Words = Words {
     works: "正常",
     anchors_about: "为检查点联署、加盖时间戳或代为保存的外部机构。锚点之前的内容无法在不被发现的情况下改写。",
     no_anchors: "尚未配置。请运行",
+    alarms: "告警",
+    alarms_about: "有事项需要处理或出现缺口时，通知何处。",
+    no_alarms: "尚未配置接收方。请运行",
+    destination: "接收方",
+    alarms_waiting: "等待中",
+    alarms_not_kept: "未保留",
+    failing_since: "失败始于",
     keep: "可供保存的检查点",
     keep_about: "最新的检查点，已签名。请拍照，或把文字存放在本机人员无法改动的地方：日后可据此判断其前的内容是否被更改或截断。",
     connections: "接入",

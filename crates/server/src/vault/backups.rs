@@ -21,8 +21,8 @@ use store::ledger::log::LogReader;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+use super::checks::{Check, CheckKind};
 use super::rotation::FOLDER as SUCCESSION;
-use super::state::Check;
 use super::{Inner, Vault, VaultError, locked};
 
 const CLASS: &str = "backup";
@@ -468,20 +468,13 @@ impl Inner {
     pub(crate) fn check_backups(&self) -> Vec<Check> {
         let configs = self.backup_configs();
         if configs.is_empty() {
-            return vec![Check {
-                check: "a backup is kept".to_owned(),
-                ok: false,
-                detail: "none: one lost disk loses the record; `chancery backup add DIR`, on another disk"
-                    .to_owned(),
-            }];
+            let detail = "none: one lost disk loses the record; `chancery backup add DIR`, on another disk";
+            return vec![Check::new(CheckKind::Backup, "a backup is kept", false, detail)];
         }
         let check = |config: &BackupConfig| {
             let standing = self.standing(config);
-            Check {
-                check: format!("the backup in {} is current", config.folder.display()),
-                ok: standing.is_current,
-                detail: standing.detail,
-            }
+            let check = format!("the backup in {} is current", config.folder.display());
+            Check::new(CheckKind::Backup, check, standing.is_current, standing.detail)
         };
         configs.iter().map(check).collect()
     }

@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use connect::wecom_archive::WecomArchive;
 use connect::{Account, Connector, Door, Secrets, Settings};
-use model::ConnectionId;
 use model::entry::ActCode;
+use model::{ConnectionId, Timestamp};
 use seal::keyring::Record;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -30,6 +30,9 @@ pub struct ConnectionConfig {
     /// Days before which nobody may destroy what it captured.
     #[serde(default)]
     pub minimum_lock_days: u32,
+    /// When secrets end, by name, where the vendor says so.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secret_expires: BTreeMap<String, Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -61,6 +64,19 @@ impl Vault {
     /// [`VaultError::Usage`] for a missing or empty secret, an unknown setting or connector.
     pub fn add_connection(&self, config: &ConnectionConfig, secrets: &Secrets) -> Result<(), VaultError> {
         self.inner.add_connection(config, secrets)
+    }
+
+    /// Notes when secrets of a connection end; none where one does not.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`]; [`VaultError::Usage`] for a secret that it does not have.
+    pub fn note_secret_expiry(
+        &self,
+        id: &str,
+        dates: &BTreeMap<String, Option<Timestamp>>,
+        actor: &str,
+    ) -> Result<ConnectionConfig, VaultError> {
+        self.inner.note_secret_expiry(id, dates, actor)
     }
 
     /// All connections.
@@ -146,12 +162,10 @@ fn check_new(config: &ConnectionConfig, secrets: &Secrets) -> Result<(), VaultEr
         )));
     };
     let door = connector.door();
-    let Some((required, optional, settings)) = door.given() else {
-        return Ok(());
+    let given = door.given().filter(|_| door.is_used(secrets, &config.settings));
+    let Some((required, optional, settings)) = given else {
+        return check_expiring(config, secrets);
     };
-    if !door.is_used(secrets, &config.settings) {
-        return Ok(());
-    }
     let forwards = matches!(door, Door::Webhook { .. });
     for name in required {
         let values = secrets.all(name.name);
@@ -182,6 +196,7 @@ fn check_new(config: &ConnectionConfig, secrets: &Secrets) -> Result<(), VaultEr
             )));
         }
     }
+    check_expiring(config, secrets)?;
     forward::check(&config.settings)?;
     let account = Account {
         secrets,
@@ -194,6 +209,20 @@ fn check_new(config: &ConnectionConfig, secrets: &Secrets) -> Result<(), VaultEr
         archive::check_keys(secrets).map_err(|problem| VaultError::Usage(problem.to_string()))?;
     }
     Ok(())
+}
+
+/// Dates belong to secrets that are there.
+fn check_expiring(config: &ConnectionConfig, secrets: &Secrets) -> Result<(), VaultError> {
+    let unknown = config
+        .secret_expires
+        .keys()
+        .find(|name| !secrets.0.contains_key(*name));
+    match unknown {
+        None => Ok(()),
+        Some(name) => Err(VaultError::Usage(format!(
+            "--secret-expires names {name}, and this connection is given no such secret"
+        ))),
+    }
 }
 
 fn decoded(secrets: &BTreeMap<String, Vec<String>>) -> Secrets {
@@ -259,6 +288,30 @@ impl Inner {
         self.forward_from_now(config.id.as_str(), settings_before.as_ref(), &config.settings)?;
         self.changes.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         self.take_up_archive(config, secrets)
+    }
+
+    fn note_secret_expiry(
+        &self,
+        id: &str,
+        dates: &BTreeMap<String, Option<Timestamp>>,
+        actor: &str,
+    ) -> Result<ConnectionConfig, VaultError> {
+        let mut stored = self
+            .stored(id)
+            .ok_or_else(|| VaultError::NotFound(format!("connection {id}")))?;
+        for (name, until) in dates {
+            match until {
+                Some(until) => stored.config.secret_expires.insert(name.clone(), *until),
+                None => stored.config.secret_expires.remove(name),
+            };
+        }
+        check_expiring(&stored.config, &decoded(&stored.secrets))?;
+        let bytes = Zeroizing::new(serde_json::to_vec(&stored).unwrap_or_default());
+        let act = serde_json::json!({ "connection": stored.config, "actor": actor });
+        self.act(ActCode::ConnectionChanged, &act)?;
+        let (class, name) = (CLASS.to_owned(), id.to_owned());
+        locked(&self.keys).append(vec![Record::Item { class, name, bytes }])?;
+        Ok(stored.config)
     }
 
     pub fn connections(&self) -> Vec<ConnectionConfig> {

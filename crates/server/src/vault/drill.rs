@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use store::StoreError;
 use store::ledger::log::LogReader;
 
+use super::checks::{Check, CheckKind};
 use super::show::RowOpener;
-use super::state::Check;
 use super::{Inner, Vault, VaultError, locked};
 
 /// Records that are opened and compared.
@@ -162,11 +162,7 @@ impl Inner {
     pub(crate) fn check_drilled(&self) -> Result<Check, VaultError> {
         let now = (self.clock)();
         let last = self.last_act(ActCode::Drilled, "/drill")?;
-        let check = |ok, detail| Check {
-            check: "a restore was tried".to_owned(),
-            ok,
-            detail,
-        };
+        let check = |ok, detail: String| Check::new(CheckKind::Drill, "a restore was tried", ok, detail);
         let Some((at, body)) = last else {
             let is_young = now.as_micros() - self.file.created_at.as_micros() <= DRILL_AGE_MAX_MICROS;
             let detail =

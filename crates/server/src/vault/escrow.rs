@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use store::StoreError;
 use zeroize::Zeroizing;
 
+use super::checks::{Check, CheckKind};
 use super::folder::{SIGNING_LABEL, own_secret};
-use super::state::Check;
 use super::{Inner, Vault, VaultError, locked};
 
 const CLASS: &str = "escrow";
@@ -272,10 +272,7 @@ impl Inner {
                  `chancery escrow make` ({threshold} of {people})"
             )
         };
-        Ok(Some(Check {
-            check: "the escrow opens the key store".to_owned(),
-            ok: is_current,
-            detail,
-        }))
+        let check = "the escrow opens the key store";
+        Ok(Some(Check::new(CheckKind::Escrow, check, is_current, detail)))
     }
 }

@@ -10,8 +10,8 @@ use store::ledger::Draft;
 use super::{Vault, VaultError, locked};
 use crate::confine::Confined;
 use crate::host::{
-    Answer, CheckpointStatus, ConnectionState, ConnectionStatus, Followers, GapStatus, Host,
-    IntakeConfiguration, IntakeConnection, Status,
+    Answer, Attention, CheckKind, CheckpointStatus, ConnectionState, ConnectionStatus, Followers, GapStatus,
+    Host, IntakeConfiguration, IntakeConnection, Severity, Status,
 };
 
 /// A connection that had captures and then none for so long is called silent.
@@ -47,6 +47,7 @@ impl VaultHost {
         let progress = self.vault.progress();
         let outside_anchor = inner.last_outside()?;
         let anchors = inner.anchor_states()?;
+        let attention = inner.attention();
         let reader = locked(&inner.reader);
         let by_connection = reader.by_connection()?;
         let problems = reader.problems_by_connection()?;
@@ -97,6 +98,8 @@ impl VaultHost {
             }),
             outside_anchor,
             anchors,
+            attention,
+            alarms: inner.alarm_states(),
             followers: Followers {
                 head: inner.ledger.head(),
                 normalized: progress.normalized,
@@ -121,6 +124,12 @@ impl VaultHost {
             checkpoint: None,
             outside_anchor: None,
             anchors: Vec::new(),
+            attention: vec![Attention {
+                kind: CheckKind::Following,
+                subject: None,
+                severity: Severity::Alarm,
+            }],
+            alarms: inner.alarm_states(),
             followers: Followers {
                 head: inner.ledger.head(),
                 normalized: Position(0),

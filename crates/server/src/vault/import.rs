@@ -197,6 +197,7 @@ impl Inner {
             .parse()
             .map_err(|problem| VaultError::Usage(format!("{name}: {problem}")))?;
         let config = ConnectionConfig {
+            secret_expires: std::collections::BTreeMap::new(),
             id,
             connector: options.connector.clone(),
             settings: connect::Settings::new(),

@@ -2,7 +2,7 @@
 
 use model::Position;
 
-use super::state::Check;
+use super::checks::{Check, CheckKind};
 use super::{Inner, locked};
 
 /// A clock may be set back this far without a word: NTP does it.
@@ -13,7 +13,10 @@ impl Inner {
     pub fn look_at_machine(&self, checks: &mut Vec<Check>) {
         let stopped = self.ledger.stopped();
         checks.push(Check {
-            check: "the ledger takes entries".to_owned(),
+            kind: CheckKind::Ledger,
+subject: None,
+warning: false,
+check: "the ledger takes entries".to_owned(),
             ok: stopped.is_none(),
             detail: stopped.map_or_else(
                 || "it does".to_owned(),
@@ -27,7 +30,10 @@ impl Inner {
         });
         let unsigned = self.ledger.unsigned();
         checks.push(Check {
-            check: "checkpoints are written".to_owned(),
+            kind: CheckKind::CheckpointsWritten,
+subject: None,
+warning: false,
+check: "checkpoints are written".to_owned(),
             ok: unsigned.is_none(),
             detail: unsigned.map_or_else(
                 || "they are".to_owned(),
@@ -40,6 +46,9 @@ impl Inner {
             // On another host another user has the number of ours.
             let vault = if name.contains(' ') { u32::MAX } else { ours };
             checks.push(Check {
+                kind: CheckKind::Intake,
+                subject: None,
+                warning: false,
                 check: format!("the {name} is confined"),
                 ok: confined.is_some_and(|confined| confined.is_well()),
                 detail: confined.map_or_else(
@@ -51,7 +60,10 @@ impl Inner {
         checks.push(self.look_at_clock());
         let swaps = swaps();
         checks.push(Check {
-            check: "memory is not written to disk".to_owned(),
+            kind: CheckKind::Swap,
+subject: None,
+warning: false,
+check: "memory is not written to disk".to_owned(),
             ok: swaps == Some(0),
             detail: match swaps {
                 None => "unknown: /proc/swaps cannot be read".to_owned(),
@@ -77,7 +89,10 @@ impl Inner {
             .filter_map(|(now, recorded)| Some((now, recorded?)))
             .find(|(now, recorded)| recorded.as_micros() - now.as_micros() > CLOCK_MICROS_MAX);
         Check {
-            check: "the clock".to_owned(),
+            kind: CheckKind::Clock,
+subject: None,
+warning: false,
+check: "the clock".to_owned(),
             ok: back.is_none(),
             detail: back.map_or_else(
                 || "it has not gone back since the newest entry; whether it is right only an outside anchor shows".to_owned(),

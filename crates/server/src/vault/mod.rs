@@ -23,10 +23,12 @@ use store::ledger::{Clock, Draft, Ledger, LedgerOptions};
 
 use crate::confine::Confined;
 
+pub mod alarms;
 pub mod anchors;
 pub mod archive;
 pub mod backups;
 pub mod captures;
+pub mod checks;
 mod completeness;
 pub mod connections;
 pub mod custodians;
@@ -37,6 +39,7 @@ mod epochs;
 mod erased;
 pub mod escrow;
 mod existing;
+mod expiry;
 pub mod export;
 pub mod fetches;
 mod folder;
@@ -51,6 +54,7 @@ mod keyfile;
 mod labels;
 mod machine;
 mod normalize;
+mod outgoing;
 mod parts;
 mod picked;
 mod pulls;
@@ -99,6 +103,8 @@ pub struct VaultOptions {
     pub ledger: LedgerOptions,
     /// An intake epoch lasts this long.
     pub epoch_lasts: Duration,
+    /// When alarms are raised, repeated and sent again.
+    pub alarms: alarms::Patience,
 }
 
 impl VaultOptions {
@@ -108,6 +114,7 @@ impl VaultOptions {
             clock,
             ledger: LedgerOptions::default(),
             epoch_lasts: Duration::from_secs(24 * 60 * 60),
+            alarms: alarms::Patience::default(),
         }
     }
 }
@@ -216,6 +223,10 @@ pub(crate) struct Inner {
     /// One key is replaced at a time.
     rotating: Mutex<()>,
     anchors: anchors::Anchors,
+    /// What alarms were raised, and what of them waits.
+    alarms: alarms::Alarms,
+    /// Until when the certificate holds that this process listens with.
+    certificate_until: Mutex<Option<Timestamp>>,
     pub clock: Clock,
     pub ledger: Ledger,
     pub keys: Mutex<KeyStore>,
@@ -327,6 +338,8 @@ impl Vault {
             succession: Mutex::new(succession),
             rotating: Mutex::new(()),
             anchors: anchors::Anchors::default(),
+            alarms: alarms::Alarms::new(options.alarms, recovery.head),
+            certificate_until: Mutex::default(),
             clock: options.clock,
             keys: Mutex::new(keys),
             catalogue: Mutex::new(catalogue),
@@ -362,6 +375,7 @@ impl Vault {
         inner.read_tombs()?;
         inner.read_forwards()?;
         inner.read_pulls()?;
+        inner.read_alarms()?;
         inner.read_archives()?;
         inner.take_up_archives()?;
         if recovery.torn_bytes > 0 {

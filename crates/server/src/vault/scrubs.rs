@@ -18,7 +18,7 @@ use store::scrub::{Mended, Pace, Side, compare, mend};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
-use super::state::Check;
+use super::checks::{Check, CheckKind};
 use super::{Inner, Vault, VaultError, locked};
 
 /// `serve` reads everything this often.
@@ -289,11 +289,8 @@ impl Inner {
     /// For `doctor`.
     pub(crate) fn check_scrubbed(&self) -> Result<Check, VaultError> {
         let now = (self.clock)();
-        let check = |ok, detail| Check {
-            check: "everything was read and held".to_owned(),
-            ok,
-            detail,
-        };
+        let check =
+            |ok, detail: String| Check::new(CheckKind::Scrub, "everything was read and held", ok, detail);
         let Some((at, body)) = self.last_act(ActCode::Scrubbed, "/scrubbed")? else {
             let is_young = now.as_micros() - self.file.created_at.as_micros() <= SCRUB_AGE_MAX_MICROS;
             let detail = "never read yet: `serve` does it every week, `chancery scrub` at once";

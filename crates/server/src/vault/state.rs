@@ -14,19 +14,10 @@ use store::ledger::Signed;
 use store::ledger::log::LogReader;
 use store::ledger::verify::Finding;
 
+use super::checks::CheckKind;
+pub use super::checks::{Attention, Check};
 use super::log_keys;
 use super::{Inner, Vault, VaultError, locked, read_zone_file};
-
-/// One thing that was looked at.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
-pub struct Check {
-    /// What.
-    pub check: String,
-    /// Whether it is well.
-    pub ok: bool,
-    /// How it stands, or what to do.
-    pub detail: String,
-}
 
 /// An anchor older than this lets an insider rewrite more than a day.
 const ANCHOR_AGE_MAX_HOURS: i64 = 24;
@@ -284,19 +275,13 @@ impl Inner {
             .map(|entry| entry.header.recorded_at))
     }
 
-    fn doctor(&self) -> Result<Vec<Check>, VaultError> {
+    pub(super) fn doctor(&self) -> Result<Vec<Check>, VaultError> {
         let now = (self.clock)();
         let mut checks = Vec::new();
-        let mut add = |check: &str, ok: bool, detail: String| {
-            checks.push(Check {
-                check: check.to_owned(),
-                ok,
-                detail,
-            });
-        };
         let anchored = self.last_outside()?;
         let hours = anchored.map(|at| (now.as_micros() - at.as_micros()) / 3_600_000_000);
-        add(
+        checks.push(Check::new(
+            CheckKind::CheckpointElsewhere,
             "a checkpoint is kept elsewhere",
             hours.is_some_and(|hours| hours <= ANCHOR_AGE_MAX_HOURS),
             hours.map_or_else(
@@ -309,7 +294,7 @@ impl Inner {
                     _ => format!("the last went outside {hours} h ago; more than 24 h is too long"),
                 },
             ),
-        );
+        ));
         for anchor in self.anchor_states()? {
             let hours = anchor
                 .last_at
@@ -333,7 +318,9 @@ impl Inner {
                 ),
             };
             let ok = recent && !detail.starts_with("ALARM");
-            add(&format!("anchor {} ({})", anchor.name, anchor.kind), ok, detail);
+            let check = format!("anchor {} ({})", anchor.name, anchor.kind);
+            let check = Check::new(CheckKind::Anchor, check, ok, detail);
+            checks.push(check.of(anchor.name.as_str()));
         }
         let copy = locked(&self.keys).has_copy();
         let advice = "none: without one erasure is not in force (a backup does not count, its copies of the key store keep \
@@ -343,38 +330,36 @@ impl Inner {
         } else {
             advice.to_owned()
         };
-        add("a second copy of the key store", copy, copy_detail);
-        for check in self.check_backups() {
-            add(&check.check, check.ok, check.detail);
-        }
-        let scrubbed = self.check_scrubbed()?;
-        add(&scrubbed.check, scrubbed.ok, scrubbed.detail);
-        let drilled = self.check_drilled()?;
-        add(&drilled.check, drilled.ok, drilled.detail);
-        if let Some(escrow) = self.check_escrow()? {
-            add(&escrow.check, escrow.ok, escrow.detail);
-        }
+        let check = "a second copy of the key store";
+        checks.push(Check::new(CheckKind::KeyCopy, check, copy, copy_detail));
+        checks.extend(self.check_backups());
+        checks.push(self.check_scrubbed()?);
+        checks.push(self.check_drilled()?);
+        checks.extend(self.check_escrow()?);
         let progress = *locked(&self.progress);
-        add(
+        checks.push(Check::new(
+            CheckKind::Following,
             "everything captured is understood",
             !progress.failed,
             self.trouble().map_or_else(
                 || format!("{} of {} entries read", progress.normalized, self.ledger.head()),
                 |trouble| trouble.to_string(),
             ),
-        );
+        ));
         let reader = locked(&self.reader);
         let unreadable = reader.count_unreadable()?;
-        add(
+        checks.push(Check::new(
+            CheckKind::CapturesOpen,
             "every capture opens",
             unreadable == 0,
             match unreadable {
                 0 => "no capture lacks its key".to_owned(),
                 count => format!("{count} do not: their keys are not here"),
             },
-        );
+        ));
         let (gaps, open) = reader.count_gaps()?;
-        add(
+        checks.push(Check::new(
+            CheckKind::GapsOpen,
             "no gaps are open",
             open == 0,
             match open {
@@ -383,23 +368,25 @@ impl Inner {
                     "{open} of {gaps} known; `chancery capture gaps --open` names them and what can be done"
                 ),
             },
-        );
+        ));
         drop(reader);
         let stated = self.check_stated()?;
         add(&stated.check, stated.ok, stated.detail);
         // When following stopped, what was decided cannot be read; that it stopped is said above.
         if !progress.failed {
             let (holds, waiting) = self.governed()?;
-            add(
+            checks.push(Check::new(
+                CheckKind::DestructionWaiting,
                 "no destruction waits for a second person",
                 waiting == 0,
                 match waiting {
                     0 => format!("none waits; holds in force: {holds}"),
                     count => format!("{count} wait: `chancery keys requests`, then approve or decline"),
                 },
-            );
+            ));
             let unfinished = self.erasures_not_in_force()?;
-            add(
+            checks.push(Check::new(
+                CheckKind::DestructionInForce,
                 "what was destroyed can be opened by nobody here",
                 unfinished.is_empty(),
                 match unfinished.as_slice() {
@@ -409,35 +396,37 @@ impl Inner {
                         unfinished.len()
                     ),
                 },
-            );
+            ));
         }
         let connections = self.connections();
-        add(
+        checks.push(Check::new(
+            CheckKind::ConnectionConfigured,
             "a connection is configured",
             !connections.is_empty(),
             match connections.len() {
                 0 => "none: `chancery connection add CONNECTOR ID`".to_owned(),
                 count => format!("{count} configured"),
             },
-        );
+        ));
         for config in &connections {
             if let Some((known, waiting)) = self.forwarding(config.id.as_str())? {
                 let (ok, detail) = super::forward::described(&known, waiting);
-                add(&format!("deliveries of {} are passed on", config.id), ok, detail);
+                let check = format!("deliveries of {} are passed on", config.id);
+                checks.push(Check::new(CheckKind::Forwarding, check, ok, detail).of(config.id.as_str()));
             }
         }
-        let archives = self.check_archives()?;
-        for check in archives {
-            add(&check.check, check.ok, check.detail);
-        }
+        checks.extend(self.check_archives()?);
+        checks.extend(self.check_expiry(now));
+        checks.extend(self.check_alarms(now));
         let space = store::folder::free_bytes(&self.folder);
-        add(
+        checks.push(Check::new(
+            CheckKind::DiskRoom,
             "the disk has room",
             space.is_none_or(|bytes| bytes > 1 << 30),
             space.map_or("unknown".to_owned(), |bytes| {
                 format!("{} MiB free; less than 1024 is too little", bytes >> 20)
             }),
-        );
+        ));
         self.look_at_machine(&mut checks);
         Ok(checks)
     }
@@ -445,6 +434,7 @@ impl Inner {
     fn status(&self) -> Result<Value, VaultError> {
         let (holds, requests_waiting) = self.governed()?;
         let erasures_not_in_force = self.erasures_not_in_force()?;
+        let attention = self.attention();
         let signed = self.ledger.signed();
         let progress = *locked(&self.progress);
         let mut archives = std::collections::BTreeMap::new();
@@ -499,6 +489,8 @@ impl Inner {
             "statement": self.newest_stated()?,
             "outside_time": self.outside_time(),
             "anchors": self.anchor_states()?,
+            "alarms": self.alarm_states(),
+            "attention": attention,
             "pending_fetches": pending,
             "epoch": self.epoch_number(),
             "key_copy": locked(&self.keys).has_copy(),

@@ -22,6 +22,7 @@ fn connect_with(vault: &Vault, keys: &[&CompanyKey]) {
         ("library-sha256", &hash),
     ];
     let config = ConnectionConfig {
+        secret_expires: std::collections::BTreeMap::new(),
         id: "archive".parse().unwrap(),
         connector: "wecom-archive".to_owned(),
         settings: settings

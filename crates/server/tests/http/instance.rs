@@ -15,7 +15,8 @@ use seal::envelope::{EpochPrivate, open_chunk, split_stream};
 use seal::suite::{EcdhPrivate, SigningKey, hex};
 use server::confine::Confined;
 use server::host::{
-    Answer, CheckpointStatus, ConnectionState, ConnectionStatus, Followers, GapStatus, StatementStatus,
+    AlarmStatus, Answer, Attention, CheckKind, CheckpointStatus, ConnectionState, ConnectionStatus,
+    Followers, GapStatus, Severity, StatementStatus,
 };
 use server::{
     Host, IntakeConfiguration, IntakeConnection, IntakeStart, Limits, Running, ServeOptions, Status, TlsFiles,
@@ -224,6 +225,26 @@ impl Host for TestHost {
             }),
             outside_anchor: None,
             anchors: Vec::new(),
+            attention: [
+                CheckKind::CheckpointElsewhere,
+                CheckKind::KeyCopy,
+                CheckKind::Backup,
+            ]
+            .map(|kind| Attention {
+                kind,
+                subject: None,
+                severity: Severity::Alarm,
+            })
+            .to_vec(),
+            alarms: vec![AlarmStatus {
+                name: "desk".parse().unwrap(),
+                kind: "webhook".into(),
+                waiting: 3,
+                not_kept: 0,
+                delivered_at: None,
+                failing_since: Some(at),
+                failing: Some("answered 500".into()),
+            }],
             followers: Followers {
                 head: self.ledger.head(),
                 normalized: Position(0),

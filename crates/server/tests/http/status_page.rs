@@ -65,15 +65,32 @@ fn tables_have_captions_and_headings_and_the_page_a_way_past_its_top() {
     let instance = Instance::new();
     let (_, html) = page(&instance, "", "en");
     assert_eq!(html.matches("<table>").count(), html.matches("<caption>").count());
-    assert_eq!(html.matches("<th scope=\"row\">").count(), 2);
+    assert_eq!(html.matches("<th scope=\"row\">").count(), 3);
     assert!(html.contains("href=\"#content\"") && html.contains("id=\"content\""));
-    assert!(html.contains("No checkpoint has been handed to anyone outside"));
+    assert!(html.contains("No checkpoint went outside in the last 24 hours"));
     assert!(html.contains("There is no second copy of the key store"));
     for tag in [
         "table", "section", "main", "dl", "ul", "div", "header", "nav", "thead", "tbody", "tr",
     ] {
         let opened = html.matches(&format!("<{tag}>")).count() + html.matches(&format!("<{tag} ")).count();
         assert_eq!(opened, html.matches(&format!("</{tag}>")).count(), "{tag}");
+    }
+}
+
+#[test]
+fn what_doctor_finds_stands_on_the_page_in_both_languages_and_so_does_a_destination_that_fails() {
+    let instance = Instance::new();
+    for (language, words) in [
+        ("en", ["There is no backup, or one is not current", "failing"]),
+        ("zh", ["没有备份，或备份不是最新", "失败"]),
+    ] {
+        let (_, html) = page(&instance, "", language);
+        for word in words {
+            assert!(html.contains(word), "{word}");
+        }
+        assert!(!html.contains("Nothing needs attention") && !html.contains("没有需要处理的事项"));
+        // Where it goes and what it answered is for `doctor`.
+        assert!(html.contains(">desk</th>"), "{html}");
     }
 }
 
@@ -91,6 +108,8 @@ fn the_status_is_what_its_document_says() {
     check(&status, &schemas["Status"], "Status");
     check(&status["connections"][0], &schemas["Connection"], "Connection");
     check(&status["gaps"][0], &schemas["Gap"], "Gap");
+    check(&status["attention"][0], &schemas["Attention"], "Attention");
+    check(&status["alarms"][0], &schemas["Alarm"], "Alarm");
     check(&status["checkpoint"], &schemas["Checkpoint"], "Checkpoint");
     check(&status["followers"], &schemas["Followers"], "Followers");
     check(&status["intake"], &schemas["Intake"], "Intake");

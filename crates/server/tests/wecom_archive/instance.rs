@@ -47,6 +47,7 @@ impl Hand {
 
 pub fn connect_with(vault: &Vault, connector: &str, keys: &[Zeroizing<Vec<u8>>]) {
     let config = ConnectionConfig {
+        secret_expires: std::collections::BTreeMap::new(),
         id: "archive".parse().unwrap(),
         connector: connector.to_owned(),
         settings: settings(connector),

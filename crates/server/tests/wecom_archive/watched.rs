@@ -191,6 +191,7 @@ fn a_connection_of_the_archive_that_cannot_work_is_not_added() {
     };
     let check = |settings: Settings, secrets: &Secrets, expected: &str| {
         let config = ConnectionConfig {
+            secret_expires: std::collections::BTreeMap::new(),
             id: "archive".parse().unwrap(),
             connector: "wecom-archive".to_owned(),
             settings,

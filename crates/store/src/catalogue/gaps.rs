@@ -91,6 +91,22 @@ impl Catalogue {
         Ok(found)
     }
 
+    /// Gaps closed by the entry at `from` or a later one, in the order of their closing, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError::Catalogue`].
+    pub fn gaps_closed_from(&self, from: Position, limit: u32) -> Result<Vec<GapRow>, StoreError> {
+        let sql = format!(
+            "SELECT {} FROM gap WHERE closed_by >= $1 ORDER BY closed_by, position LIMIT $2",
+            rows::GAP
+        );
+        let mut statement = self.db.prepare_cached(&sql)?;
+        let found = statement
+            .query_map(params![number(from.0), limit], rows::gap)?
+            .collect::<Result<_, _>>()?;
+        Ok(found)
+    }
+
     /// Open gaps of a cause, oldest first.
     ///
     /// # Errors

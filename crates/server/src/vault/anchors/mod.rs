@@ -5,9 +5,7 @@
 //! Either is done by `serve` by itself, and at once by `anchor now`. Nothing here can hold up a capture: it runs beside, reads the
 //! log's files, and appends an act now and then.
 
-mod http;
 mod kept;
-mod mail;
 mod run;
 mod send;
 mod status;
@@ -24,8 +22,9 @@ use seal::stamp::Root;
 use seal::witness::WitnessKey;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
+use super::outgoing::{Password, http, mail};
 use super::{Inner, Vault, VaultError, locked};
 pub use kept::KEPT_FOLDER;
 pub use run::run;
@@ -162,17 +161,6 @@ struct Stored {
     password: Option<Password>,
 }
 
-/// A password: wiped when dropped, and never printed.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(transparent)]
-struct Password(String);
-
-impl Drop for Password {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
 /// What is known of each anchor while the vault is open.
 #[derive(Default)]
 pub(crate) struct Anchors {
@@ -210,10 +198,7 @@ impl Vault {
                 "there are {ANCHORS_MAX} anchors already"
             )));
         }
-        let text =
-            |bytes: Zeroizing<Vec<u8>>| std::str::from_utf8(&bytes).map(|text| Password(text.to_owned()));
-        let password = password.map(text).transpose();
-        let password = password.map_err(|_| VaultError::Usage("the password is not a text".to_owned()))?;
+        let password = password.as_ref().map(Password::of).transpose()?;
         let stored = Stored {
             config: config.clone(),
             password,

@@ -16,7 +16,8 @@ use store::folder;
 use store::ledger::Signed;
 use store::ledger::log::LogReader;
 
-use super::{Stored, Target, http, mail};
+use super::{Stored, Target};
+use crate::vault::outgoing::{http, mail};
 use crate::vault::state::HandedOut;
 use crate::vault::{Inner, VaultError};
 
@@ -126,7 +127,7 @@ pub(super) async fn attempt(inner: &Arc<Inner>, stored: &Stored, fresh: bool) ->
                 user: user.as_deref(),
                 password: stored.password.as_ref(),
             };
-            mail::send(way, inner.file.zone.as_str(), &handed).await?;
+            mail::send(way, letter(inner.file.zone.as_str(), &handed)).await?;
             Ok(given(&handed))
         }
     }
@@ -280,6 +281,25 @@ async fn time_stamp(
     }
     let accepted = request.accept(&answer.body, roots);
     accepted.map_err(|problem| format!("the token is not accepted: {problem}"))
+}
+
+fn letter(zone: &str, handed: &HandedOut) -> mail::Letter {
+    let name = handed.file_name(zone);
+    let text = format!(
+        "This is a checkpoint of the sealed record of zone {zone}.\n\nPlease keep this mail. If the record is ever cut \
+         short or rewritten, the attached file {name} shows it:\n\n    chancery-verify BUNDLE.zip --key ZONE.pub \
+         --checkpoint {name}\n\n{}",
+        handed.note
+    );
+    mail::Letter {
+        subject: format!("Chancery checkpoint of zone {zone}, {} batches", handed.size),
+        text,
+        id: None,
+        attached: vec![
+            (name.clone(), handed.note.clone()),
+            (format!("{name}.proof"), handed.proofs.clone()),
+        ],
+    }
 }
 
 fn webhook_body(inner: &Inner, handed: &HandedOut) -> Vec<u8> {

@@ -11,9 +11,9 @@ use model::{MessageId, Timestamp};
 use std::sync::atomic::Ordering;
 use zeroize::Zeroizing;
 
+use super::super::checks::{Check, CheckKind};
 use super::super::connections::{ConnectionConfig, TestResult};
 use super::super::fetches::Due;
-use super::super::state::Check;
 use super::super::{Inner, VaultError, locked};
 use super::{Archive, keys_of};
 use crate::fetch::{FetchLimits, FetchOutcome};
@@ -240,6 +240,9 @@ fn pulled(name: &str, status: &ArchiveStatus, now: Timestamp) -> Check {
         ""
     };
     Check {
+        kind: CheckKind::ArchivePulled,
+        subject: Some(name.to_owned()),
+        warning: false,
         check: format!("the archive of {name} is pulled"),
         ok: alarm.is_empty() && status.failing.is_none(),
         detail: format!("{alarm}{age}{failing}{idle}"),
@@ -252,6 +255,9 @@ fn opened(name: &str, status: &ArchiveStatus) -> Check {
         .filter_map(|(code, why)| status.closed.get(*code).map(|count| format!("{count} {why}")))
         .collect();
     Check {
+        kind: CheckKind::ArchiveOpens,
+        subject: Some(name.to_owned()),
+        warning: false,
         check: format!("items of the archive of {name} open"),
         ok: found.is_empty(),
         detail: if found.is_empty() {

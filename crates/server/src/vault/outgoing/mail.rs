@@ -1,4 +1,4 @@
-//! Checkpoints by mail.
+//! Mail, through a server that the operator named.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,7 +11,6 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
 use super::Password;
 use crate::vault::VaultError;
-use crate::vault::state::HandedOut;
 
 /// For each command of the conversation.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -19,16 +18,27 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 const TLS_PORT: u16 = 465;
 
 /// Whom and through whom.
-pub(super) struct Way<'a> {
-    pub(super) to: &'a [String],
-    pub(super) from: &'a str,
-    pub(super) smtp: &'a str,
-    pub(super) user: Option<&'a str>,
-    pub(super) password: Option<&'a Password>,
+pub(in crate::vault) struct Way<'a> {
+    pub(in crate::vault) to: &'a [String],
+    pub(in crate::vault) from: &'a str,
+    pub(in crate::vault) smtp: &'a str,
+    pub(in crate::vault) user: Option<&'a str>,
+    pub(in crate::vault) password: Option<&'a Password>,
+}
+
+/// What is written.
+#[derive(Default)]
+pub(in crate::vault) struct Letter {
+    pub(in crate::vault) subject: String,
+    pub(in crate::vault) text: String,
+    /// Its id, so that one that is sent twice is known again.
+    pub(in crate::vault) id: Option<String>,
+    /// Names of files and what is in them.
+    pub(in crate::vault) attached: Vec<(String, String)>,
 }
 
 /// Whether mail can be sent like this.
-pub(super) fn check(to: &[String], from: &str, smtp: &str) -> Result<(), VaultError> {
+pub(in crate::vault) fn check(to: &[String], from: &str, smtp: &str) -> Result<(), VaultError> {
     let is_address = |text: &String| text.parse::<Mailbox>().is_ok();
     if to.is_empty() || !to.iter().all(is_address) || from.parse::<Mailbox>().is_err() {
         let text = "--to and --from take mail addresses, as officer@example.org";
@@ -55,8 +65,8 @@ fn is_here(host: &str) -> bool {
 
 /// Sends it. The connection is encrypted, from its beginning at port 465 and else by STARTTLS, unless it stays on this
 /// machine.
-pub(super) async fn send(way: Way<'_>, zone: &str, handed: &HandedOut) -> Result<(), String> {
-    let message = message(&way, zone, handed).ok_or("the message cannot be written")?;
+pub(in crate::vault) async fn send(way: Way<'_>, letter: Letter) -> Result<(), String> {
+    let message = message(&way, letter).ok_or("the message cannot be written")?;
     let (host, port) = host_and_port(way.smtp).ok_or("the mail server's address is none")?;
     let no_tls = |_| "no encrypted connection can be made: install ca-certificates".to_owned();
     let builder = if is_here(host) {
@@ -69,7 +79,7 @@ pub(super) async fn send(way: Way<'_>, zone: &str, handed: &HandedOut) -> Result
     let builder = builder.port(port).timeout(Some(TIMEOUT));
     let builder = match (way.user, way.password) {
         (Some(user), Some(password)) => {
-            builder.credentials(Credentials::new(user.to_owned(), password.0.clone()))
+            builder.credentials(Credentials::new(user.to_owned(), password.reveal().to_owned()))
         }
         _ => builder,
     };
@@ -85,32 +95,29 @@ pub(super) async fn send(way: Way<'_>, zone: &str, handed: &HandedOut) -> Result
     })
 }
 
-fn message(way: &Way<'_>, zone: &str, handed: &HandedOut) -> Option<Message> {
-    let mut builder = Message::builder().from(way.from.parse().ok()?).subject(format!(
-        "Chancery checkpoint of zone {zone}, {} batches",
-        handed.size
-    ));
+fn message(way: &Way<'_>, letter: Letter) -> Option<Message> {
+    let mut builder = Message::builder()
+        .from(way.from.parse().ok()?)
+        .subject(letter.subject);
     for to in way.to {
         builder = builder.to(to.parse().ok()?);
     }
-    let name = handed.file_name(zone);
-    let text = format!(
-        "This is a checkpoint of the sealed record of zone {zone}.\n\nPlease keep this mail. If the record is ever cut \
-         short or rewritten, the attached file {name} shows it:\n\n    chancery-verify BUNDLE.zip --key ZONE.pub \
-         --checkpoint {name}\n\n{}",
-        handed.note
-    );
+    if let Some(id) = letter.id {
+        builder = builder.message_id(Some(id));
+    }
+    if letter.attached.is_empty() {
+        return builder.singlepart(SinglePart::plain(letter.text)).ok();
+    }
     // In Base64, so that not one byte of it changes on the way.
-    let attached = |name: &str, text: &str| {
-        let bytes = text.as_bytes().to_vec();
-        let body = Body::new_with_encoding(bytes, ContentTransferEncoding::Base64).ok()?;
+    let attached = |name: String, text: String| {
+        let body = Body::new_with_encoding(text.into_bytes(), ContentTransferEncoding::Base64).ok()?;
         let kind = ContentType::parse("application/octet-stream").ok()?;
-        Some(Attachment::new(name.to_owned()).body(body, kind))
+        Some(Attachment::new(name).body(body, kind))
     };
-    let parts = MultiPart::mixed()
-        .singlepart(SinglePart::plain(text))
-        .singlepart(attached(&name, &handed.note)?)
-        .singlepart(attached(&format!("{name}.proof"), &handed.proofs)?);
+    let mut parts = MultiPart::mixed().singlepart(SinglePart::plain(letter.text));
+    for (name, text) in letter.attached {
+        parts = parts.singlepart(attached(name, text)?);
+    }
     builder.multipart(parts).ok()
 }
 

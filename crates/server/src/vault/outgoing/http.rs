@@ -1,4 +1,4 @@
-//! Requests to anchors. What goes out is public: checkpoints, proofs, hashes.
+//! Requests: one POST each.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::vault::VaultError;
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// An address that may be configured.
-pub(super) fn address(text: &str) -> Result<Url, VaultError> {
+pub(in crate::vault) fn address(text: &str) -> Result<Url, VaultError> {
     let url = Url::parse(text).ok().filter(|url| {
         matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none()
     });
@@ -22,14 +22,14 @@ pub(super) fn address(text: &str) -> Result<Url, VaultError> {
 }
 
 /// An answer.
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) content_type: String,
-    pub(super) body: Vec<u8>,
+pub(in crate::vault) struct Answer {
+    pub(in crate::vault) status: u16,
+    pub(in crate::vault) content_type: String,
+    pub(in crate::vault) body: Vec<u8>,
 }
 
 /// The client: no redirects, no proxy of the environment's, nothing sent but the request.
-pub(super) fn client() -> Result<Client, String> {
+pub(in crate::vault) fn client() -> Result<Client, String> {
     Client::builder()
         .user_agent(concat!("chancery/", env!("CARGO_PKG_VERSION")))
         .redirect(Policy::none())
@@ -40,8 +40,24 @@ pub(super) fn client() -> Result<Client, String> {
         .map_err(|_| "no request can be made: install the system's certificates (ca-certificates)".to_owned())
 }
 
+/// Posts with more headers. Of the answer only the status is read: nobody can make us wait for its body, or keep it.
+pub(in crate::vault) async fn notify(
+    client: &Client,
+    url: &str,
+    headers: &[(&'static str, String)],
+    body: Vec<u8>,
+) -> Result<u16, String> {
+    let url = Url::parse(url).map_err(|_| "the address is none".to_owned())?;
+    let mut request = client.post(url).header(CONTENT_TYPE, "application/json");
+    for (name, value) in headers {
+        request = request.header(*name, value);
+    }
+    let answer = request.body(body).send().await;
+    Ok(answer.map_err(|error| no_answer(&error))?.status().as_u16())
+}
+
 /// Posts, and reads at most `limit` bytes of the answer.
-pub(super) async fn post(
+pub(in crate::vault) async fn post(
     client: &Client,
     url: &str,
     content_type: &'static str,
