@@ -207,3 +207,59 @@ fn what_wechatpy_encrypts_is_answered_kept_and_understood() {
         assert!(!place.holds("archive", TOKEN.as_bytes()) && !place.holds("archive", KEY.as_bytes()));
     }
 }
+
+#[test]
+fn aiosmtpd_takes_alarms_after_a_sign_in_and_python_reads_them_in_both_languages() {
+    let place = Place::with_archive();
+    let mut server = Service::start("alarm_mail.py", &["robot", "opensesame"]);
+    let smtp = format!("127.0.0.1:{}", server.port);
+    place.secret("right.txt", "opensesame\n");
+    place.secret("wrong.txt", "closesesame\n");
+    let add = |name: &str, password: &str, language: &str| {
+        let to = [
+            "--to",
+            "Officer <officer@example.org>",
+            "--to",
+            "audit@example.org",
+        ];
+        let from = [
+            "--from",
+            "chancery@example.org",
+            "--smtp",
+            &smtp,
+            "--language",
+            language,
+        ];
+        let user = ["--user", "robot", "--password-file", password];
+        place
+            .on(&[&["alarm", "add", "mail", name], &to[..], &from, &user].concat())
+            .done();
+        place.on(&["alarm", "test", name])
+    };
+    let mut check = |name: &str, language: &str, subject: &str, text: &str| {
+        assert_eq!(add(name, "right.txt", language).code, 0);
+        let mail = server.next();
+        assert_eq!(
+            mail["to"],
+            serde_json::json!(["officer@example.org", "audit@example.org"])
+        );
+        assert_eq!(mail["subject"], subject, "{mail}");
+        assert!(mail["text"].as_str().unwrap().contains(text), "{mail}");
+    };
+    check(
+        "english",
+        "en",
+        "Chancery us: test",
+        "TEST  This is a test of the alarms.",
+    );
+    check(
+        "chinese",
+        "zh-CN",
+        "Chancery us：测试",
+        "测试  这是一条测试告警。",
+    );
+    let refused = add("wrong", "wrong.txt", "en");
+    assert_eq!(refused.code, 1);
+    assert!(refused.out.contains("refused, with code 535"), "{}", refused.out);
+    assert!(!place.holds("archive", b"opensesame"));
+}
