@@ -62,6 +62,7 @@ impl World {
             connector: "generic-import".into(),
             settings: connect::Settings::default(),
             minimum_lock_days: 0,
+            secret_expires: std::collections::BTreeMap::default(),
         };
         world
             .vault()

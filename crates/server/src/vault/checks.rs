@@ -38,6 +38,7 @@ pub enum CheckKind {
     Following,
     CapturesOpen,
     GapsOpen,
+    CompletenessStated,
     DestructionWaiting,
     DestructionInForce,
     ConnectionConfigured,
@@ -57,7 +58,7 @@ pub enum CheckKind {
 
 impl CheckKind {
     /// All of them.
-    pub const ALL: [CheckKind; 25] = [
+    pub const ALL: [CheckKind; 26] = [
         CheckKind::CheckpointElsewhere,
         CheckKind::Anchor,
         CheckKind::KeyCopy,
@@ -68,6 +69,7 @@ impl CheckKind {
         CheckKind::Following,
         CheckKind::CapturesOpen,
         CheckKind::GapsOpen,
+        CheckKind::CompletenessStated,
         CheckKind::DestructionWaiting,
         CheckKind::DestructionInForce,
         CheckKind::ConnectionConfigured,
@@ -98,6 +100,7 @@ impl CheckKind {
             CheckKind::Following => "following",
             CheckKind::CapturesOpen => "captures-open",
             CheckKind::GapsOpen => "gaps-open",
+            CheckKind::CompletenessStated => "completeness-stated",
             CheckKind::DestructionWaiting => "destruction-waiting",
             CheckKind::DestructionInForce => "destruction-in-force",
             CheckKind::ConnectionConfigured => "connection-configured",
@@ -127,6 +130,7 @@ impl CheckKind {
                 | CheckKind::Escrow
                 | CheckKind::CapturesOpen
                 | CheckKind::GapsOpen
+                | CheckKind::CompletenessStated
                 | CheckKind::DestructionWaiting
                 | CheckKind::DestructionInForce
                 | CheckKind::Forwarding

@@ -370,8 +370,7 @@ impl Inner {
             },
         ));
         drop(reader);
-        let stated = self.check_stated()?;
-        add(&stated.check, stated.ok, stated.detail);
+        checks.push(self.check_stated()?);
         // When following stopped, what was decided cannot be read; that it stopped is said above.
         if !progress.failed {
             let (holds, waiting) = self.governed()?;

@@ -68,6 +68,10 @@ const fn english(kind: CheckKind) -> Pair {
             "Gaps are open: stretches in which the record is, or may be, incomplete.",
             "chancery capture gaps --open",
         ),
+        CheckKind::CompletenessStated => (
+            "A day is over whose completeness is not stated yet.",
+            "see that chancery serve runs and that everything captured is understood: chancery doctor",
+        ),
         CheckKind::DestructionWaiting => (
             "A destruction waits for a second person.",
             "chancery keys requests, then approve or decline",
@@ -172,6 +176,10 @@ const fn chinese(kind: CheckKind) -> Pair {
         CheckKind::GapsOpen => (
             "存在未关闭的缺口：这些时段的记录不完整或可能不完整。",
             "运行 chancery capture gaps --open",
+        ),
+        CheckKind::CompletenessStated => (
+            "有一天已经结束，但尚未写入其完整性声明。",
+            "请确认 chancery serve 正在运行且所有捕获内容均已解析：chancery doctor",
         ),
         CheckKind::DestructionWaiting => (
             "有销毁请求等待第二人批准。",

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use store::catalogue::{Catalogue, StatementRow};
 use store::{StoreError, failpoint};
 
-use super::state::Check;
+use super::checks::{Check, CheckKind};
 use super::{Inner, Vault, VaultError, locked};
 use crate::host::StatementStatus;
 
@@ -236,10 +236,11 @@ impl Inner {
         let newest = locked(&self.reader).newest_statement(counts_until(now))?;
         let stated = newest.as_ref().map(|row| Day(row.last_day));
         let missing = began.and_then(|entry| due(Day::of(entry.header.recorded_at), stated, now));
-        Ok(Check {
-            check: "completeness is stated each day".to_owned(),
-            ok: missing.is_none(),
-            detail: match (missing, newest) {
+        Ok(Check::new(
+            CheckKind::CompletenessStated,
+            "completeness is stated each day",
+            missing.is_none(),
+            match (missing, newest) {
                 (Some((day, _)), _) => format!(
                     "{} is over and not stated: it is written when all that arrived is understood; is `chancery serve` running?",
                     day.text()
@@ -251,7 +252,7 @@ impl Inner {
                 ),
                 (None, None) => "the first is written when the first day (UTC) is over".to_owned(),
             },
-        })
+        ))
     }
 }
 
