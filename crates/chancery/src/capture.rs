@@ -185,6 +185,20 @@ fn status(value: &Value) -> Words {
             },
         ),
         (
+            "consent of custodians",
+            match value.get("custodians_by_consent").and_then(Value::as_object) {
+                Some(by) if !by.is_empty() => {
+                    let each = by.iter().map(|(consent, count)| format!("{count} {consent}"));
+                    each.collect::<Vec<_>>().join(", ")
+                }
+                _ => "nobody is enrolled".to_owned(),
+            },
+        ),
+        (
+            "destroyed without consent",
+            one("/without_consent/destroyed"),
+        ),
+        (
             "understood",
             format!("{} of {} entries", one("/normalized"), one("/head")),
         ),
@@ -208,6 +222,10 @@ fn status(value: &Value) -> Words {
         &columns,
         "no connection yet: chancery connection add CONNECTOR ID",
     ));
+    if one("/without_consent/destroyed") != "0" || one("/without_consent/kept_under_hold_or_minimum") != "0" {
+        words.line("");
+        words.append(crate::consent::lacking(value));
+    }
     words.line("");
     words.line(&one("/denominator"));
     words

@@ -13,8 +13,8 @@ use crate::operation::{Chosen, Export, Import, Interim, Operation};
 use crate::print::{self, Words};
 use crate::progress::Bar;
 use crate::{
-    alarm, anchor, capture, connection, copies, custodian, demo, dmz, escrow, files, governing, init, owner,
-    parse, perform, reconcile, serve, tables, user, verify, witness,
+    alarm, anchor, capture, connection, consent, copies, custodian, demo, dmz, escrow, files, governing, init,
+    owner, parse, perform, reconcile, serve, tables, user, verify, witness,
 };
 
 /// Does what was typed; answers the exit code.
@@ -33,6 +33,7 @@ pub fn dispatch(args: Arguments) -> Result<u8, Failure> {
         Command::Status => simple(global, Operation::Status, tables::status),
         Command::Capture(command) => capture::capture(global, command),
         Command::Custodian(command) => custodian::custodian(global, command),
+        Command::Consent(command) => consent::consent(global, command),
         Command::Connection(command) => match command {
             ConnectionCommand::Add(args) => connection::add(global, &args),
             ConnectionCommand::Expires { id, dates } => simple(

@@ -257,6 +257,8 @@ fn list(value: &Value) -> Words {
         ("mode", "/mode"),
         ("since", "/start"),
         ("state", "/state"),
+        ("consent", "/consent"),
+        ("destroyed", "/destroyed_without_consent"),
     ];
     tables::table(
         value,

@@ -184,9 +184,28 @@ pub enum What {
     Certificate {
         destruction: Position,
     },
+    /// The rule about consent.
+    Consent,
+    /// Another one.
+    ConsentRule {
+        /// Which.
+        rule: govern::consent::Rule,
+        /// Why.
+        reason: String,
+    },
+    /// Agree to one that was proposed.
+    ConsentApprove {
+        /// Which.
+        proposal: Position,
+    },
+    /// Decline it.
+    ConsentDecline {
+        /// Which.
+        proposal: Position,
+    },
 }
 
-fn signing(name: &str, file: Option<&Path>) -> Result<Signing, Failure> {
+pub fn signing(name: &str, file: Option<&Path>) -> Result<Signing, Failure> {
     let password = match file {
         Some(path) => passphrase::line_of(path)?,
         None => passphrase::prompt(&format!("Password of {name}: "), "--password-file FILE")?,
@@ -219,12 +238,12 @@ pub fn instant(text: &str, end: bool) -> Result<Timestamp, Failure> {
     })
 }
 
-fn ask(global: &Global, what: What, signing: Option<Signing>) -> Result<Value, Failure> {
+pub fn ask(global: &Global, what: What, signing: Option<Signing>) -> Result<Value, Failure> {
     let operation = Operation::Governing(Governing { what, signing });
     owner::run(global, operation, &mut |_| Ok(()))
 }
 
-fn say(global: &Global, answer: &Value, words: impl FnOnce(&Value) -> Words) -> Result<(), Failure> {
+pub fn say(global: &Global, answer: &Value, words: impl FnOnce(&Value) -> Words) -> Result<(), Failure> {
     if global.json {
         print::json(answer)
     } else {
@@ -425,6 +444,10 @@ pub fn perform(vault: &Vault, governing: Governing, actor: &str) -> Result<Value
         What::Decline { request, reason } => vault.decline_destruction(request, &reason, signed()?, actor)?,
         What::Requests => json!({ "requests": vault.requests(actor)? }),
         What::Certificate { destruction } => vault.certificate(destruction, actor)?,
+        What::Consent => vault.consent(actor)?,
+        What::ConsentRule { rule, reason } => vault.set_consent_rule(rule, &reason, signed()?, actor)?,
+        What::ConsentApprove { proposal } => vault.approve_consent_rule(proposal, signed()?, actor)?,
+        What::ConsentDecline { proposal } => vault.decline_consent_rule(proposal, signed()?, actor)?,
     })
 }
 

@@ -18,6 +18,7 @@ mod certificate;
 mod commands;
 mod connection;
 mod copies;
+mod consent;
 mod custodian;
 mod demo;
 mod dmz;

@@ -343,6 +343,18 @@ fn when(record: &Value) -> String {
 }
 
 /// What sort of message, event or problem it is.
+/// Why it was not kept, where that was for want of consent.
+fn lacked(erased: &Value) -> String {
+    let because: Vec<&str> = rows(erased, "without_consent")
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    match because.is_empty() {
+        true => String::new(),
+        false => format!(", for want of consent ({})", because.join(", ")),
+    }
+}
+
 fn what(record: &Value) -> Option<&str> {
     let names = ["content", "event", "code"];
     names.iter().find_map(|name| record.get(name)?.as_str())
@@ -416,9 +428,10 @@ pub fn record(value: &Value) -> Words {
             "state",
             match value.get("erased") {
                 Some(erased) => format!(
-                    "erased by entry {} at {}",
+                    "erased by entry {} at {}{}",
                     text(erased, "/by_entry"),
-                    text(erased, "/at")
+                    text(erased, "/at"),
+                    lacked(erased)
                 ),
                 None => one("/state"),
             },

@@ -143,6 +143,14 @@ impl Handle {
 }
 
 impl Custodian {
+    /// Whether a message is theirs that was sent at a time under a handle: of a shared one, when the author has their name.
+    pub fn has(&self, handle: &(String, String), at: Timestamp, author: Option<&str>) -> bool {
+        let named = author == Some(self.enrolled.name.as_str());
+        self.spans
+            .iter()
+            .any(|span| span.is(handle) && span.covers(at) && (!span.shared || named))
+    }
+
     /// Whether they left by then.
     pub fn has_left(&self, at: Timestamp) -> bool {
         self.log
@@ -213,12 +221,7 @@ impl Roster {
         at: Timestamp,
         author: Option<&str>,
     ) -> Option<&Custodian> {
-        self.people.iter().find(|person| {
-            person.spans.iter().any(|span| {
-                let named = author == Some(person.enrolled.name.as_str());
-                span.is(handle) && span.covers(at) && (!span.shared || named)
-            })
-        })
+        self.people.iter().find(|person| person.has(handle, at, author))
     }
 
     /// Applies a change.

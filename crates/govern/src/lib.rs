@@ -8,6 +8,7 @@
 //! To add a workflow: a module here with its commands and events, an act code in `model`, a property that no sequence of
 //! commands breaks, in `tests`.
 
+pub mod consent;
 pub mod custodian;
 mod destruction;
 mod hold;

@@ -35,6 +35,15 @@ pub enum Refusal {
     /// Nobody has agreed yet.
     #[error("request {0} was not approved")]
     NotApproved(Position),
+    /// The rule is that already.
+    #[error("this is the rule already: no effect")]
+    SameRule,
+    /// No such proposal waits.
+    #[error("no proposal {0} about consent waits; `chancery consent show` names the one that does")]
+    NoProposal(Position),
+    /// One person proposes and agrees.
+    #[error("two people are needed: whoever proposed a rule that destroys more cannot also approve it")]
+    SamePersonProposed,
     /// A hold covers it.
     #[error("hold {0} covers what would be destroyed: while it is in force nothing of it dies")]
     Held(Position),
@@ -75,6 +84,9 @@ impl Refusal {
             Refusal::Decided(_) => "decided",
             Refusal::SamePerson => "same-person",
             Refusal::NotApproved(_) => "not-approved",
+            Refusal::SameRule => "same-rule",
+            Refusal::NoProposal(_) => "no-proposal",
+            Refusal::SamePersonProposed => "same-person-proposed",
             Refusal::Held(_) => "held",
             Refusal::Minimum(_) => "minimum",
             Refusal::SecondClock { .. } => "second-clock",

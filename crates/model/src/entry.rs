@@ -236,6 +236,7 @@ pub enum ActCode {
     CustodianChanged = 43,
     CompletenessStated = 44,
     AlarmChanged = 45,
+    ConsentDecided = 49,
 }
 
 impl ActCode {
@@ -278,6 +279,7 @@ impl ActCode {
         ActCode::CustodianChanged,
         ActCode::CompletenessStated,
         ActCode::AlarmChanged,
+        ActCode::ConsentDecided,
     ];
 }
 
@@ -366,7 +368,8 @@ impl GapCause {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destruction {
     /// 1 an intake epoch whose captures all have wraps or parts; 2 ordered by people; 3 a secret that stood in for owners not
-    /// known yet, all of whose captures have newer wraps or parts.
+    /// known yet, all of whose captures have newer wraps or parts; 4 a secret under which was sealed what somebody said without
+    /// the consent that the zone asks for.
     pub reason: u16,
     /// What was destroyed.
     pub keys: Vec<KeyId>,
@@ -499,7 +502,7 @@ fn decode_kind(code: u8, input: &mut Reader<'_>) -> Result<Kind, Malformed> {
         5 => Kind::Gap(decode_gap(input)?),
         6 => Kind::Destruction(Destruction {
             reason: Some(input.u16()?)
-                .filter(|reason| (1..=3).contains(reason))
+                .filter(|reason| (1..=4).contains(reason))
                 .ok_or(Malformed::Value("reason of a destruction"))?,
             keys: decode_keys(input)?,
             key: KeyId(input.array()?),

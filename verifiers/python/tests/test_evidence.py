@@ -92,7 +92,7 @@ class Headers(Case):
             (changed(wrap(1, [1]), 9, b"\x10\x01"), "too many key ids"),
             (act(99), "unknown act"),
             (act(0), "unknown act"),
-            (destruction([1], reason=4), "unknown reason"),
+            (destruction([1], reason=9), "unknown reason"),
             (gap(cause=8), "unknown cause"),
             (gap("Ward"), "connection id"),
         ]

@@ -8,8 +8,8 @@ from .outcome import DoesNotHold, require
 from .wire import FORMAT, SUITE, Cursor, is_id, name
 
 CAPTURE, PART, WRAP, ACT, GAP, DESTRUCTION, OUTSIDE = range(1, 8)
-ACT_CODES = frozenset(range(1, 32)) | frozenset(range(40, 46))
-DESTRUCTION_REASONS = (1, 2, 3)
+ACT_CODES = frozenset(range(1, 32)) | frozenset(range(40, 46)) | frozenset((49,))
+DESTRUCTION_REASONS = (1, 2, 3, 4)
 OUTSIDE_STATES = range(1, 5)
 CAUSES = {
     1: "torn-group",

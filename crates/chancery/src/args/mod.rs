@@ -96,6 +96,9 @@ pub enum Command {
     /// Whose communication is kept: import, list, show, record, notice.
     #[command(subcommand)]
     Custodian(crate::custodian::CustodianCommand),
+    /// Of whom consent is asked before what they say is kept: show, require, approve, decline.
+    #[command(subcommand)]
+    Consent(crate::consent::ConsentCommand),
     /// Configured accounts: add, list, test.
     #[command(subcommand)]
     Connection(ConnectionCommand),

@@ -12,6 +12,7 @@ mod cli;
 mod clock;
 mod confined;
 mod connections;
+mod consent;
 mod copies_crash;
 mod crash;
 mod custodians;

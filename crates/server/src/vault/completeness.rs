@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::custodians::consent_of;
 use super::{Inner, Vault, VaultError, locked};
 
 /// What every number of completeness is a part of: nobody can count what no connection could see.
@@ -23,7 +24,10 @@ impl Vault {
 impl Inner {
     fn capture_status(&self) -> Result<Value, VaultError> {
         let mut custodians: BTreeMap<&str, u64> = BTreeMap::new();
+        let now = (self.clock)();
+        let mut consent: BTreeMap<&str, u64> = BTreeMap::new();
         for person in self.roster()?.people() {
+            *consent.entry(consent_of(person, now)).or_default() += 1;
             *custodians.entry(self.state_of(person)?).or_default() += 1;
         }
         let progress = *locked(&self.progress);
@@ -56,6 +60,7 @@ impl Inner {
             "connections": connections, "custodians_by_state": custodians,
             "gaps_known": gaps_known, "gaps_open": gaps_open,
             "gaps_open_of_the_whole_ledger": by_gap.get(&None).copied().unwrap_or(0),
+            "custodians_by_consent": consent, "without_consent": self.without_consent()?,
             "denominator": DENOMINATOR,
         }))
     }

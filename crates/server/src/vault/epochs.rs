@@ -7,11 +7,14 @@ use seal::envelope::{EpochPrivate, EpochPublic};
 use seal::keyring::{Record, SecretKind};
 use seal::suite::EcdhPrivate;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use store::keystore::KeyStore;
 use store::ledger::Draft;
 
 use super::{Inner, VaultError, locked};
+
+/// An epoch lasts no longer than this while its key, or an earlier one's, opens something that came without consent.
+const HURRIED: Duration = Duration::from_secs(60 * 60);
 
 /// The epoch in force.
 pub struct Epoch {
@@ -45,9 +48,11 @@ impl Inner {
         let mut epoch = locked(&self.epoch);
         let now = (self.clock)();
         let age = now.as_micros().saturating_sub(epoch.begun_at.as_micros());
-        if u128::try_from(age).unwrap_or(0) >= self.epoch_lasts.as_micros()
-            || epoch.since.elapsed() >= self.epoch_lasts
-        {
+        let lasts = match self.refused_is_open() {
+            true => self.epoch_lasts.min(HURRIED),
+            false => self.epoch_lasts,
+        };
+        if u128::try_from(age).unwrap_or(0) >= lasts.as_micros() || epoch.since.elapsed() >= lasts {
             let head = self.ledger.head();
             *epoch = begin_epoch(
                 &mut locked(&self.keys),
@@ -60,6 +65,13 @@ impl Inner {
             self.act(ActCode::EpochBegun, &serde_json::json!({ "epoch": epoch.number }))?;
         }
         Ok(epoch.public.clone())
+    }
+
+    /// Whether something that lacked consent could still be opened by the key of its epoch, and that key can end.
+    fn refused_is_open(&self) -> bool {
+        let newest = self.refused_epoch.load(Ordering::SeqCst);
+        let keys = locked(&self.keys);
+        newest > 0 && keys.has_copy() && keys.ring().find(SecretKind::Epoch, &epoch_label(newest)).is_some()
     }
 
     pub fn epoch_number(&self) -> u32 {

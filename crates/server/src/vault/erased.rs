@@ -5,6 +5,7 @@ use model::{KeyId, MessageId, Position};
 use serde_json::{Value, json};
 use store::catalogue::{CaptureState, ErasedRecord};
 
+use super::consent::NO_CONSENT;
 use super::{Inner, VaultError, locked};
 
 /// How a record was erased.
@@ -55,8 +56,22 @@ impl Inner {
         Ok(json!({
             "by_entry": last,
             "at": at.map(|entry| entry.header.recorded_at),
+            "without_consent": self.lacked_at(&by, source)?,
             "whole_capture": matches!(erasure, Erasure::Whole(_)),
         }))
+    }
+
+    /// Why it was not kept, where one of these destructions was for want of consent; empty otherwise.
+    fn lacked_at(&self, by: &[Position], source: Position) -> Result<Vec<String>, VaultError> {
+        let of_consent = |at: &Position| {
+            let entry = self.must_entry(*at)?;
+            Ok(matches!(&entry.header.kind, Kind::Destruction(gone) if gone.reason == NO_CONSENT))
+        };
+        let found: Vec<bool> = by.iter().map(of_consent).collect::<Result<_, VaultError>>()?;
+        if !found.contains(&true) {
+            return Ok(Vec::new());
+        }
+        Ok(locked(&self.reader).lacked_by(source, false)?)
     }
 
     /// The secrets that an erased record hung on; none when it is not erased.

@@ -12,7 +12,9 @@ use store::StoreError;
 use store::catalogue::{CaptureRow, CaptureState, Catalogue, GapRow};
 use store::failpoint;
 
-use super::{Inner, Progress, Trouble, VaultError, archive, gaps, governance, locked, normalize, statement};
+use super::{
+    Inner, Progress, Trouble, VaultError, archive, consent, gaps, governance, locked, normalize, statement,
+};
 
 /// Captures normalized before new entries are looked at again.
 const CAPTURES_AT_ONCE: u32 = 512;
@@ -304,6 +306,9 @@ fn note(
         Kind::Destruction(gone) if gone.reason == governance::BY_PEOPLE => {
             catalogue.note_destruction(&gone.keys, at)
         }
+        Kind::Destruction(gone) if gone.reason == consent::NO_CONSENT => {
+            consent::note_tombstone(inner, catalogue, at, gone, raw.body)
+        }
         Kind::Destruction(_) => Ok(()),
     }
 }
@@ -356,6 +361,11 @@ fn note_act(
         let mut plain = Vec::new();
         seal::act::open_act(&inner.file.zone, act, inner.acts_secret(), body, &mut plain)?;
         statement::note(catalogue, at, &plain)?;
+    }
+    if act.code == ActCode::ConsentDecided {
+        let mut plain = Vec::new();
+        seal::act::open_act(&inner.file.zone, act, inner.acts_secret(), body, &mut plain)?;
+        consent::note_kept(catalogue, at, &plain)?;
     }
     if matches!(act.code, ActCode::GapDetailed | ActCode::GapClosed) {
         let mut plain = Vec::new();

@@ -18,8 +18,17 @@ pub struct Owner {
     pub person: Option<Label>,
     /// Month of the record, as `Timestamp::month` counts.
     pub month: i32,
-    /// It was destroyed, and comes again: sealed under what nobody keeps.
-    pub gone: bool,
+    /// It is not kept: sealed under what nobody keeps.
+    pub gone: Option<Gone>,
+}
+
+/// Why something is not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Gone {
+    /// It was destroyed, and comes again.
+    Destroyed,
+    /// Whom it concerns did not agree, as the zone's rule asks.
+    NoConsent,
 }
 
 impl Labels {

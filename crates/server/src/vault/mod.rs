@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -31,6 +31,7 @@ pub mod captures;
 pub mod checks;
 mod completeness;
 pub mod connections;
+pub mod consent;
 pub mod custodians;
 mod door;
 mod down;
@@ -263,6 +264,10 @@ pub(crate) struct Inner {
     archives: Mutex<archive::Archives>,
     /// What must not come back.
     tombs: Mutex<Arc<governance::tombs::Table>>,
+    /// What is known of consent.
+    pub consent: Mutex<consent::Known>,
+    /// The newest epoch in which something came that lacked consent; 0 for none.
+    refused_epoch: AtomicU32,
     /// What was deleted could not be brought out of the catalogue's files.
     sweep_failed: AtomicBool,
     /// What the clock said when this process opened the folder, and when the newest entry was recorded by then.
@@ -327,6 +332,7 @@ impl Vault {
         let path = data.join("catalogue/catalogue.sqlite");
         let (catalogue, _) = Catalogue::open(&path)?;
         let (reader, _) = Catalogue::open(&path)?;
+        let refused_epoch = reader.refused_epoch()?;
         // Before anything opens, and before any secret is made.
         governance::replay_destructions(&ledger, &mut keys)?;
         let epoch = current_epoch(&mut keys, &file.zone, recovery.head, (options.clock)())?;
@@ -363,6 +369,8 @@ impl Vault {
             archives: Mutex::default(),
             governing: Mutex::new(governance::Governing::new(recovery.head)),
             tombs: Mutex::default(),
+            consent: Mutex::default(),
+            refused_epoch: AtomicU32::new(refused_epoch),
             sweep_failed: AtomicBool::new(false),
             opened,
             intakes: Mutex::default(),
@@ -510,7 +518,7 @@ impl Inner {
     }
 
     /// An act, not written yet.
-    fn act_draft(&self, code: ActCode, body: &serde_json::Value) -> Result<Draft, VaultError> {
+    pub fn act_draft(&self, code: ActCode, body: &serde_json::Value) -> Result<Draft, VaultError> {
         let mut bytes = serde_json::to_vec(body).unwrap_or_default();
         let under = seal::act::Under {
             id: self.acts.0,

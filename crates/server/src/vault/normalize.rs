@@ -57,6 +57,7 @@ struct Made {
 
 /// Normalizes captures in their order. What is written of each is there, or none of it counts.
 pub fn normalize(inner: &Arc<Inner>, rows: &[CaptureRow]) -> Result<(), VaultError> {
+    super::consent::refresh(inner)?;
     let mut together = Together::new(inner);
     for row in rows {
         if inner.closing.load(Ordering::SeqCst) {
@@ -115,7 +116,7 @@ fn one(inner: &Arc<Inner>, row: &CaptureRow, together: &mut Together<'_>) -> Res
         key,
         chunks,
         descriptor,
-        tombs: Tombs::of(inner, &row.connection),
+        tombs: Tombs::of(inner, &row.connection, row.locked_until),
     };
     if parts.is_empty() && reader.len() <= SMALL_BYTES {
         let wrapped = inner.wrapped(row, wrap)?;
@@ -155,6 +156,8 @@ fn thaw(inner: &Arc<Inner>, row: &CaptureRow, existing: &Existing) -> Result<(),
         connection: &row.connection,
         door: connector_of(row)?.door(),
         received_at: row.received_at,
+        capture: source,
+        consent: &inner.consent,
         tombs: None,
     };
     locked(&inner.catalogue).clear_records(source)?;
@@ -292,6 +295,8 @@ impl Work<'_> {
             connection: &self.row.connection,
             door: self.connector.door(),
             received_at: self.row.received_at,
+            capture: self.row.position,
+            consent: &self.inner.consent,
             tombs: Some(&self.tombs),
         }
     }
@@ -362,8 +367,8 @@ impl Work<'_> {
         if wrapped == Wrapped::Provisionally && !closed {
             self.inner.note_opened();
         }
-        // What was destroyed before goes into parts, which say how many records there were.
-        let gone = gathered.records.iter().any(|record| record.facts.owner.gone);
+        // What is not kept goes into parts, which say how many records there were.
+        let gone = gathered.records.iter().any(|record| record.facts.owner.gone.is_some());
         if let (Some(owner), 1, false) = (single_owner(&gathered), streams, gone) {
             return together.add(Single {
                 row: self.row.clone(),
@@ -372,7 +377,7 @@ impl Work<'_> {
                     conversation: None,
                     person: None,
                     month: self.row.received_at.month(),
-                    gone: false,
+                    gone: None,
                 }),
                 provisional: closed && wrapped != Wrapped::ToOwners,
                 // Opened now: it is wrapped to those whose it is.

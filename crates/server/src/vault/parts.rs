@@ -16,7 +16,8 @@ use seal::part::{ITEM_BYTES_MAX, NO_RECORD, PartBuilder, Place};
 use store::catalogue::{CaptureRow, ErasedRecord, Placement, RecordRow};
 use store::ledger::Draft;
 
-use super::labels::Owner;
+use super::consent::Lacking;
+use super::labels::{Gone, Owner};
 use super::rows::{Facts, seal_row};
 use super::{Inner, VaultError, locked};
 
@@ -42,6 +43,8 @@ pub struct OwnerBook<'a> {
     inner: &'a Inner,
     connection: &'a str,
     known: HashMap<Owner, OwnerKeys>,
+    /// Names what seals that for which consent is lacking, in this capture. It is no secret of the key store, and never was.
+    refused: Option<KeyId>,
 }
 
 /// Owners remembered at once; more are looked up again.
@@ -53,6 +56,7 @@ impl<'a> OwnerBook<'a> {
             inner,
             connection,
             known: HashMap::new(),
+            refused: None,
         }
     }
 
@@ -62,16 +66,30 @@ impl<'a> OwnerBook<'a> {
             return Ok(known.clone());
         }
         let wanted = self.inner.labels.secrets(owner, self.connection);
-        let found = if owner.gone {
-            self.inner.nobodys_keys(&wanted)?
-        } else {
-            self.inner.owner_keys(&wanted)?
+        let found = match owner.gone {
+            None => self.inner.owner_keys(&wanted)?,
+            Some(Gone::Destroyed) => self.inner.nobodys_keys(&wanted)?,
+            Some(Gone::NoConsent) => OwnerKeys {
+                ids: vec![self.refused()?],
+                joint: Key::random()?,
+                names: (KeyId::NONE, KeyId::NONE),
+            },
         };
         if self.known.len() >= OWNERS_MAX {
             self.known.clear();
         }
         self.known.insert(*owner, found.clone());
         Ok(found)
+    }
+
+    /// The name that what lacks consent hangs on, and that a destruction in the same append says is gone.
+    fn refused(&mut self) -> Result<KeyId, VaultError> {
+        let name = match self.refused {
+            Some(name) => name,
+            None => KeyId(seal::suite::random()?),
+        };
+        self.refused = Some(name);
+        Ok(name)
     }
 }
 
@@ -192,6 +210,8 @@ pub struct PartWriter<'a> {
     /// Something in it was destroyed before: its whole is not wrapped.
     any_gone: bool,
     erased: Vec<ErasedRecord>,
+    /// What lacked consent.
+    lacking: Lacking,
 }
 
 /// What became of a capture that was written out as parts.
@@ -232,6 +252,7 @@ impl<'a> PartWriter<'a> {
             gone: HashSet::new(),
             any_gone: false,
             erased: Vec::new(),
+            lacking: Lacking::default(),
         }
     }
 
@@ -245,7 +266,7 @@ impl<'a> PartWriter<'a> {
             conversation: None,
             person: None,
             month: self.capture.received_at.month(),
-            gone: false,
+            gone: None,
         }
     }
 
@@ -258,7 +279,8 @@ impl<'a> PartWriter<'a> {
         let owner = facts.owner;
         let names = self.book.keys(&owner)?.names;
         let (item, key) = self.cut(span, owner, ordinal)?;
-        let gone = owner.gone;
+        let gone = owner.gone.is_some();
+        self.lacking.note(&facts);
         let sealed = if gone {
             self.gone.insert(ordinal);
             Vec::new()
@@ -416,7 +438,7 @@ impl<'a> PartWriter<'a> {
             .saturating_sub(open.builder.size_bytes() + rows_bytes);
         let keys = self.book.keys(&owner)?;
         self.all_keys.extend(keys.ids.iter().copied());
-        self.any_gone |= owner.gone;
+        self.any_gone |= owner.gone.is_some();
         let (part, body) = open.builder.finish(keys.ids, &keys.joint)?;
         self.closed_bytes += body.len() + rows_bytes;
         self.closed.push(ClosedPart {
@@ -449,6 +471,9 @@ impl<'a> PartWriter<'a> {
         }
         if finishing && let Some(wrap) = self.whole_wrap()? {
             drafts.push(wrap);
+        }
+        if finishing {
+            drafts.extend(self.inner.about_consent(self.capture, &self.lacking, self.book.refused)?);
         }
         if !drafts.is_empty() {
             let first = self.inner.ledger.append(drafts)?;

@@ -1,15 +1,20 @@
 //! Rows of the catalogue: what of a record stands plain, and the record itself, sealed.
 
+use std::sync::Mutex;
+
 use connect::Door;
+use govern::consent::Lack;
 use model::bytes::Writer;
 use model::record::{Details, Event, EventKind, Message, Problem, Record};
-use model::{KeyId, MessageId, Timestamp, ZoneId};
+use model::{KeyId, MessageId, Position, Timestamp, ZoneId};
 use seal::keyring::Label;
 use seal::suite::{self, Key, SealError};
 use store::catalogue::{Digest, Placement, Pointing, RecordRow, RecordSort};
 
 use super::governance::tombs::Tombs;
-use super::labels::{Labels, Owner};
+use super::consent::{Asked, Known, Seen};
+use super::labels::{Gone, Labels, Owner};
+use super::locked;
 
 const ROW: &[u8] = b"chancery/1/row";
 
@@ -107,6 +112,10 @@ pub struct Reading<'a> {
     pub door: Door,
     /// When it was received: the period of records without a time.
     pub received_at: Timestamp,
+    /// Where it stands.
+    pub capture: Position,
+    /// What is known of consent: read, and added to.
+    pub consent: &'a Mutex<Known>,
     /// What was destroyed and must not come back; none for rows of what stands in the ledger already.
     pub tombs: Option<&'a Tombs<'a>>,
 }
@@ -126,15 +135,40 @@ pub struct Facts {
     sequence: Option<(Digest, u64)>,
     /// Under whose secrets it is sealed.
     pub owner: Owner,
+    /// Whose consent it lacks that the zone's rule asks for. It is kept all the same when a hold or a minimum says so.
+    pub lack: Option<Lack>,
 }
 
 impl Reading<'_> {
     /// The facts of a record whose JSON is `json`.
     pub fn facts(&self, record: &Record<'_>, json: &[u8]) -> Facts {
-        match record {
+        let mut facts = match record {
             Record::Message(message) => self.message(message, json),
             Record::Event(event) => self.event(event, json),
             Record::Problem(problem) => self.problem(problem, json),
+        };
+        if let Record::Event(event) = record {
+            locked(self.consent).note(self.labels, self.connection, event);
+        }
+        self.ask_consent(record, &mut facts);
+        facts
+    }
+
+    /// Of what is written anew it is asked whether it may be kept; of what stands in the ledger it was decided before.
+    fn ask_consent(&self, record: &Record<'_>, facts: &mut Facts) {
+        let Some(tombs) = self.tombs.filter(|_| facts.owner.gone.is_none()) else {
+            return;
+        };
+        let (earliest, latest) = when(facts.at, facts.at_local.as_deref(), self.received_at);
+        let asked = Asked {
+            labels: self.labels,
+            connection: self.connection,
+            capture: self.capture,
+            at: (earliest, latest),
+        };
+        facts.lack = locked(self.consent).lack(&asked, record);
+        if facts.lack.is_some() && !tombs.must_keep(&facts.owner, earliest, latest) {
+            facts.owner.gone = Some(Gone::NoConsent);
         }
     }
 
@@ -161,11 +195,10 @@ impl Reading<'_> {
             conversation,
             person,
             month: self.month(at, local),
-            gone: false,
+            gone: None,
         };
-        owner.gone = self
-            .tombs
-            .is_some_and(|tombs| tombs.gone(&owner, when(at, local, self.received_at)));
+        let gone = |tombs: &Tombs<'_>| tombs.gone(&owner, when(at, local, self.received_at));
+        owner.gone = self.tombs.is_some_and(gone).then_some(Gone::Destroyed);
         owner
     }
 
@@ -209,6 +242,7 @@ impl Reading<'_> {
             points: Some(Pointing::Reply),
             sequence: self.sequence(message.details.as_ref()),
             owner: self.owner(conversation, person, message.sent_at, local),
+            lack: None,
         }
     }
 
@@ -266,6 +300,7 @@ impl Reading<'_> {
             sequence: self.sequence(event.details.as_ref()),
             place: minute(event.occurred_at, None).unwrap_or_else(|| piece(&digest)),
             owner: self.owner(conversation, person, event.occurred_at, None),
+            lack: None,
         }
     }
 
@@ -300,6 +335,7 @@ impl Reading<'_> {
             points: None,
             sequence: None,
             owner: self.owner(None, None, None, None),
+            lack: None,
         }
     }
 }
@@ -317,6 +353,15 @@ fn points(event: &Event<'_>) -> Option<Pointing> {
 }
 
 impl Facts {
+    /// What is still counted of a record that is not kept: its number in a sequence, its id, its time.
+    pub fn seen(&self) -> Seen {
+        Seen {
+            platform: self.platform,
+            sequence: self.sequence,
+            at: self.at,
+        }
+    }
+
     /// The row, for a record sealed under `placement`.
     pub fn row(
         self,

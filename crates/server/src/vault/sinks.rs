@@ -1,6 +1,6 @@
 //! What takes a parser's records: in memory, as parts while it parses, or as rows for parts that exist.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 
 use connect::{Fetch, Sink, Span};
@@ -10,7 +10,7 @@ use seal::keyring::Label;
 use store::catalogue::{Placement, RecordRow};
 
 use super::existing::Existing;
-use super::labels::Owner;
+use super::labels::{Gone, Owner};
 use super::normalize::{ROWS_STEP, Work};
 use super::parts::PartWriter;
 use super::rows::{Facts, Reading, seal_row};
@@ -44,7 +44,7 @@ impl Gather<'_> {
         }
         let gone = |ordinal: u32| {
             let record = gathered.records.get(ordinal as usize);
-            record.is_some_and(|record| record.facts.owner.gone)
+            record.is_some_and(|record| record.facts.owner.gone.is_some())
         };
         let mut fetches = std::mem::take(&mut gathered.fetches);
         fetches.retain(|(ordinal, ..)| !gone(*ordinal));
@@ -76,7 +76,7 @@ fn owner_of_bytes(
         conversation,
         person,
         month: reading.received_at.month(),
-        gone: false,
+        gone: None,
     }
 }
 
@@ -188,15 +188,15 @@ impl Sink for Stream<'_> {
 /// Whose records a capture holds. Bytes without a date of their own (a contact card, a file in a zip) follow them.
 #[derive(Default)]
 pub struct Met {
-    gone: HashSet<(Option<Label>, Option<Label>)>,
+    gone: HashMap<(Option<Label>, Option<Label>), Gone>,
     living: HashSet<(Option<Label>, Option<Label>)>,
 }
 
 impl Met {
     pub fn note(&mut self, owner: &Owner) {
         let who = (owner.conversation, owner.person);
-        if owner.gone {
-            self.gone.insert(who);
+        if let Some(gone) = owner.gone {
+            self.gone.insert(who, gone);
         } else if who != (None, None) {
             self.living.insert(who);
         }
@@ -204,10 +204,14 @@ impl Met {
 
     /// Whether bytes of this owner are to be sealed under what nobody keeps: when a record of theirs is; and when there
     /// is none, and they were destroyed and have not come back since.
-    pub fn buries(&self, reading: &Reading<'_>, owner: &Owner) -> bool {
+    pub fn buries(&self, reading: &Reading<'_>, owner: &Owner) -> Option<Gone> {
         let who = (owner.conversation, owner.person);
-        let Some(tombs) = reading.tombs else { return false };
-        self.gone.contains(&who) || (!self.living.contains(&who) && tombs.gone_for_good(owner))
+        let tombs = reading.tombs?;
+        let for_good = || !self.living.contains(&who) && tombs.gone_for_good(owner);
+        self.gone
+            .get(&who)
+            .copied()
+            .or_else(|| for_good().then_some(Gone::Destroyed))
     }
 }
 

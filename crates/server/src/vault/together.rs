@@ -16,6 +16,7 @@ use store::catalogue::{CaptureRow, FetchRow, Placement, RecordRow};
 use store::failpoint;
 use store::ledger::Draft;
 
+use super::consent::Lacking;
 use super::labels::Owner;
 use super::normalize::store_normalized;
 use super::parts::OwnerKeys;
@@ -85,6 +86,13 @@ impl<'a> Together<'a> {
         for (single, keys) in waiting.into_iter().zip(keys) {
             if !single.wrapped {
                 drafts.push(wrap(&single, &keys)?);
+                let mut lacking = Lacking::default();
+                single
+                    .gathered
+                    .records
+                    .iter()
+                    .for_each(|record| lacking.note(&record.facts));
+                drafts.extend(self.inner.about_consent(&single.row, &lacking, None)?);
             }
             all.push(self.rows(single, &keys)?);
         }

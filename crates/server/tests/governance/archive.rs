@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::instance::*;
 
-fn connect_with(vault: &Vault, keys: &[&CompanyKey]) {
+pub fn connect_with(vault: &Vault, keys: &[&CompanyKey]) {
     let hash = "0".repeat(64);
     let settings = [
         ("corp-id", "ww1"),

@@ -4,6 +4,7 @@
 mod archive;
 mod beyond_reach;
 mod certificates;
+mod consent;
 mod destruction;
 mod holds;
 mod instance;

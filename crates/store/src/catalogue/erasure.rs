@@ -72,6 +72,15 @@ impl Catalogue {
     /// # Errors
     /// [`StoreError::Catalogue`].
     pub fn note_destruction(&mut self, keys: &[KeyId], at: Position) -> Result<(), StoreError> {
+        self.note_gone(keys, at)?;
+        if !keys.is_empty() {
+            self.set_mark(TO_SWEEP, 1)?;
+        }
+        Ok(())
+    }
+
+    /// As [`Catalogue::note_destruction`], of what had no rows.
+    pub(super) fn note_gone(&mut self, keys: &[KeyId], at: Position) -> Result<(), StoreError> {
         for key in keys {
             self.db
                 .prepare_cached(
@@ -96,9 +105,6 @@ impl Catalogue {
                     self.bury(*source)?;
                 }
             }
-        }
-        if !keys.is_empty() {
-            self.set_mark(TO_SWEEP, 1)?;
         }
         Ok(())
     }
@@ -491,7 +497,8 @@ impl Catalogue {
     pub fn governing(&self, codes: (u16, u16), from: Position) -> Result<Vec<Position>, StoreError> {
         let mut statement = self.db.prepare_cached(
             "SELECT position FROM act WHERE code BETWEEN $1 AND $2 AND position >= $3
-             UNION SELECT position FROM gone WHERE position >= $3 ORDER BY 1",
+             UNION SELECT position FROM gone WHERE position >= $3
+                 AND position NOT IN (SELECT entry FROM without_consent) ORDER BY 1",
         )?;
         let found = statement
             .query_map(params![codes.0, codes.1, number(from.0)], |row| {

@@ -74,7 +74,7 @@ impl Catalogue {
             self.came(platform)?;
         }
         if let Some((stream, seq)) = row.sequence {
-            self.count_on(row, &stream, seq)?;
+            self.count_on(row.id.capture, row.at, &stream, seq)?;
         }
         match row.target.zip(row.points) {
             Some((target, what)) => self.point_at(row, &target, what),
@@ -84,7 +84,8 @@ impl Catalogue {
 
     /// Notes that something points at a message, unless that is here or a gap names it.
     fn point_at(&mut self, row: &RecordRow, target: &Digest, what: Pointing) -> Result<(), StoreError> {
-        let seen = "SELECT 1 FROM record WHERE platform = $1 LIMIT 1";
+        let seen = "SELECT 1 FROM record WHERE platform = $1
+                    UNION ALL SELECT 1 FROM without_consent_id WHERE platform = $1 LIMIT 1";
         if self.db.prepare_cached(seen)?.exists([target])? || self.is_lacking(target)? {
             return Ok(());
         }
@@ -107,7 +108,7 @@ impl Catalogue {
     }
 
     /// A message with this id is here: nothing waits for it any more, and what a gap named came after all.
-    fn came(&mut self, platform: &Digest) -> Result<(), StoreError> {
+    pub(super) fn came(&mut self, platform: &Digest) -> Result<(), StoreError> {
         self.db
             .prepare_cached("DELETE FROM pointed WHERE target = $1")?
             .execute([platform])?;
@@ -143,7 +144,13 @@ impl Catalogue {
     }
 
     /// Notes a number of a sequence: runs without a hole are kept, so that what is between them is missing.
-    fn count_on(&mut self, row: &RecordRow, stream: &Digest, seq: u64) -> Result<(), StoreError> {
+    pub(super) fn count_on(
+        &mut self,
+        capture: Position,
+        at: Option<Timestamp>,
+        stream: &Digest,
+        seq: u64,
+    ) -> Result<(), StoreError> {
         let Ok(seq) = i64::try_from(seq) else {
             return Ok(());
         };
@@ -152,8 +159,8 @@ impl Catalogue {
             return Ok(());
         }
         let after = self.run("first > $2 ORDER BY first", stream, seq)?;
-        let (connection, received_at) = self.arrival(row.id.capture)?;
-        let at = row.at.map_or(received_at, Timestamp::as_micros);
+        let (connection, received_at) = self.arrival(capture)?;
+        let at = at.map_or(received_at, Timestamp::as_micros);
         let joins_before = before.as_ref().filter(|run| run.last.checked_add(1) == Some(seq));
         let joins_after = after.as_ref().filter(|run| run.first.checked_sub(1) == Some(seq));
         let (last, last_at) = joins_after.map_or((seq, at), |run| (run.last, run.last_at));

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::folder::StoreError;
 
 mod captures;
+mod consent;
 mod erasure;
 mod gaps;
 mod missing;
@@ -19,6 +20,7 @@ mod records;
 mod reopen;
 mod rows;
 mod statements;
+pub use consent::{Lacked, Refused, SeenNumber};
 pub use erasure::ErasedRecord;
 pub use missing::{HoleRow, PointedRow, RhythmRow};
 pub use rows::{
@@ -32,7 +34,7 @@ const SCHEMA: &str = include_str!("schema.sql");
 /// Raised whenever the tables change: an older catalogue is then made anew.
 const VERSION: i64 = 5;
 
-const TABLES: [&str; 20] = [
+const TABLES: [&str; 22] = [
     "mark",
     "capture",
     "chunk",
@@ -53,6 +55,8 @@ const TABLES: [&str; 20] = [
     "run",
     "rhythm",
     "statement",
+    "without_consent",
+    "without_consent_id",
 ];
 
 /// Sixteen bytes of a keyed digest.
@@ -190,6 +194,22 @@ impl Catalogue {
             .prepare_cached("SELECT position FROM act WHERE code = $1 ORDER BY position")?;
         let found = statement
             .query_map([code], |row| row.get::<_, i64>(0).map(position))?
+            .collect::<Result<_, _>>()?;
+        Ok(found)
+    }
+
+    /// Acts with this code from an entry on, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Catalogue`].
+    pub fn acts_from(&self, code: u16, from: Position) -> Result<Vec<Position>, StoreError> {
+        let mut statement = self
+            .db
+            .prepare_cached("SELECT position FROM act WHERE code = $1 AND position >= $2 ORDER BY position")?;
+        let found = statement
+            .query_map(params![code, number(from.0)], |row| {
+                row.get::<_, i64>(0).map(position)
+            })?
             .collect::<Result<_, _>>()?;
         Ok(found)
     }

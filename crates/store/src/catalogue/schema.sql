@@ -128,3 +128,13 @@ CREATE TABLE IF NOT EXISTS fetch (
     due_at BIGINT NOT NULL, state BIGINT NOT NULL, sealed BYTEA NOT NULL,
     PRIMARY KEY (capture, ordinal, file)
 );
+
+-- What came without the consent that the zone's rule asks for, by what entry said so: destroyed, or kept because nobody may
+-- destroy it. "because" and "custodian" are words and ids of the program's own.
+CREATE TABLE IF NOT EXISTS without_consent (
+    entry BIGINT NOT NULL, place BIGINT NOT NULL, source BIGINT NOT NULL, connection TEXT NOT NULL, epoch BIGINT NOT NULL,
+    custodian TEXT NOT NULL, because TEXT NOT NULL, records BIGINT NOT NULL, kept BIGINT NOT NULL, PRIMARY KEY (entry, place)
+);
+CREATE INDEX IF NOT EXISTS without_consent_source ON without_consent (source);
+-- Keyed digests of the platform's ids of what was destroyed so: it came, and is not missing.
+CREATE TABLE IF NOT EXISTS without_consent_id (platform BYTEA PRIMARY KEY);

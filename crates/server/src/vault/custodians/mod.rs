@@ -1,5 +1,7 @@
 //! The roster of custodians: made from entries whose bodies are sealed; nothing of it stands readable in the data folder.
 
+use std::collections::BTreeMap;
+
 use govern::custodian::{Custodian, Dated, Enrolled, Roster};
 use model::entry::ActCode;
 use model::{Position, Timestamp};
@@ -26,6 +28,15 @@ struct Changed {
     #[serde(flatten)]
     dated: Dated,
     actor: String,
+}
+
+/// Whether they agree to be captured, in a word.
+pub fn consent_of(person: &Custodian, at: Timestamp) -> &'static str {
+    match person.consents(at) {
+        None => "not-asked",
+        Some(true) => "consented",
+        Some(false) => "withdrew",
+    }
 }
 
 impl Vault {
@@ -90,6 +101,12 @@ impl Vault {
         self.inner
             .act(ActCode::Shown, &json!({ "custodians": "all", "actor": actor }))?;
         let roster = self.inner.roster()?;
+        let mut destroyed: BTreeMap<String, u64> = BTreeMap::new();
+        for one in locked(&self.inner.reader).refused()? {
+            if !one.kept {
+                *destroyed.entry(one.custodian).or_default() += one.records;
+            }
+        }
         let people: Result<Vec<Value>, VaultError> = roster
             .people()
             .iter()
@@ -98,6 +115,9 @@ impl Vault {
                 if let Value::Object(fields) = &mut shown {
                     fields.insert("id".to_owned(), json!(person.id));
                     fields.insert("state".to_owned(), json!(self.inner.state_of(person)?));
+                    fields.insert("consent".to_owned(), json!(consent_of(person, self.now())));
+                    let destroyed = destroyed.get(&person.id).copied().unwrap_or(0);
+                    fields.insert("destroyed_without_consent".to_owned(), json!(destroyed));
                 }
                 Ok(shown)
             })
@@ -148,16 +168,25 @@ impl Inner {
 
     /// The same as far as entries were read: for the follower, which waits for nobody.
     pub fn roster_as_read(&self) -> Result<Roster, VaultError> {
+        self.read_roster(&self.acts_about_custodians()?)
+    }
+
+    /// Where the entries about custodians stand, as far as they were followed.
+    pub fn acts_about_custodians(&self) -> Result<Vec<Position>, VaultError> {
         let mut at: Vec<Position> = Vec::new();
-        {
-            let reader = locked(&self.reader);
-            for code in [ActCode::CustodiansImported, ActCode::CustodianChanged] {
-                at.extend(reader.acts(code as u16)?);
-            }
+        let reader = locked(&self.reader);
+        for code in [ActCode::CustodiansImported, ActCode::CustodianChanged] {
+            at.extend(reader.acts(code as u16)?);
         }
+        drop(reader);
         at.sort_unstable();
+        Ok(at)
+    }
+
+    /// Everybody, as these entries say.
+    pub fn read_roster(&self, entries: &[Position]) -> Result<Roster, VaultError> {
         let mut roster = Roster::default();
-        for position in at {
+        for position in entries.iter().copied() {
             let entry = self.must_entry(position)?;
             let Some(body) = self.open_act(&entry) else {
                 continue;

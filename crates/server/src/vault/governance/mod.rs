@@ -198,7 +198,7 @@ impl Vault {
 }
 
 /// Who may decide about holds and destruction.
-fn person(user: &User) -> Person {
+pub(super) fn person(user: &User) -> Person {
     Person {
         name: user.name.clone(),
         permitted: matches!(user.role, Role::Officer | Role::Administrator),

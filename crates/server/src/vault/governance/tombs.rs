@@ -24,6 +24,8 @@ pub struct Tombs<'a> {
     inner: &'a Inner,
     connection: &'a str,
     table: Arc<Table>,
+    /// Whether the legal minimum of the capture is not over.
+    locked: bool,
     held: OnceCell<Option<Vec<Covering>>>,
 }
 
@@ -47,11 +49,16 @@ impl Inner {
 }
 
 impl<'a> Tombs<'a> {
-    pub fn of(inner: &'a Inner, connection: &'a str) -> Tombs<'a> {
+    pub fn of(inner: &'a Inner, connection: &'a str, locked_until: Option<Timestamp>) -> Tombs<'a> {
+        let over = |until: Timestamp| {
+            let outside = inner.outside_time();
+            until <= (inner.clock)() && outside.is_some_and(|outside| until <= outside)
+        };
         Tombs {
             inner,
             connection,
             table: locked(&inner.tombs).clone(),
+            locked: locked_until.is_some_and(|until| !over(until)),
             held: OnceCell::new(),
         }
     }
@@ -92,6 +99,12 @@ impl<'a> Tombs<'a> {
             self.find(kind, label).is_some()
                 && label.is_some_and(|label| keys.ring().find(kind, &label).is_none())
         })
+    }
+
+    /// Whether nobody may destroy a record of this owner, said between these instants: a hold covers it, or its legal minimum
+    /// is not over by two clocks.
+    pub fn must_keep(&self, owner: &Owner, earliest: Timestamp, latest: Timestamp) -> bool {
+        self.locked || self.is_held(owner, earliest, latest)
     }
 
     fn is_held(&self, owner: &Owner, earliest: Timestamp, latest: Timestamp) -> bool {
