@@ -178,6 +178,14 @@ class Erased(Case):
         self.refused(source, part(0, [1, 2], [self.locked_item(3)]), destruction([2]), m0_4="erased")
         self.refused(source, part(0, [1, 2], [self.locked_item(3, True)]), destruction([2]), m0_3="erased")
 
+    def test_a_message_that_came_without_consent_is_erased_by_a_destruction_for_reason_4(self):
+        source = capture(1, disclosed=False)
+        for with_body in (True, False):
+            gone = destruction([9], reason=4, with_body=with_body)
+            self.holds(source, part(0, [9], [self.locked_item(3)]), gone, m0_3="erased")
+            self.refused(source, part(0, [8], [self.locked_item(3)]), gone, m0_3="erased")
+            self.refused(source, part(0, [9], [self.locked_item(3, True)]), gone, m0_3="erased")
+
     def test_each_part_that_shows_the_message_has_lost_a_secret(self):
         source = capture(1, disclosed=False)
         both = [part(0, [1], [self.locked_item(3)]), part(0, [2], [self.locked_item(3)])]

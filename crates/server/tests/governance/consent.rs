@@ -247,7 +247,7 @@ fn what_a_hold_or_a_legal_minimum_covers_is_kept_without_consent_and_counted() {
     let held = hold(
         &vault,
         Selectors {
-            connections: vec!["ward-3".into()],
+            connections: vec!["ward-3".parse().unwrap()],
             ..Selectors::default()
         },
     );

@@ -298,7 +298,11 @@ fn parties(record: &Record<'_>) -> Vec<Party> {
             .into_iter()
             .for_each(|handle| add(handle, false));
     }
-    for (name, kind) in [("business_phone", "phone"), ("phone_number_id", "phone_number_id")] {
+    for (name, kind) in [
+        ("business_phone", "phone"),
+        ("phone_number_id", "phone_number_id"),
+        ("servicer_userid", "wecom_userid"),
+    ] {
         if let Some(value) = field(details, name).and_then(Value::as_str) {
             add(spelled(kind, value), true);
         }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::super::{Inner, VaultError, locked};
 
 /// Kinds of ids by which connectors name people. A person is looked for under each.
-const ID_KINDS: [&str; 10] = [
+const ID_KINDS: [&str; 14] = [
     "phone",
     "bsuid",
     "parent_bsuid",
@@ -20,6 +20,10 @@ const ID_KINDS: [&str; 10] = [
     "wecom_userid",
     "wecom_external",
     "wecom_robot",
+    "userid",
+    "external_userid",
+    "openid",
+    "email",
     "name",
 ];
 
