@@ -194,10 +194,7 @@ fn status(value: &Value) -> Words {
                 _ => "nobody is enrolled".to_owned(),
             },
         ),
-        (
-            "destroyed without consent",
-            one("/without_consent/destroyed"),
-        ),
+        ("destroyed without consent", one("/without_consent/destroyed")),
         (
             "understood",
             format!("{} of {} entries", one("/normalized"), one("/head")),

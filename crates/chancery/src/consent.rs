@@ -107,7 +107,11 @@ pub fn consent(global: &Global, command: ConsentCommand) -> Result<u8, Failure> 
             }
             let rule = Rule::new(required, unknown);
             let reason = args.reason;
-            let answer = ask(global, What::ConsentRule { rule, reason }, Some(sign(&args.signing)?))?;
+            let answer = ask(
+                global,
+                What::ConsentRule { rule, reason },
+                Some(sign(&args.signing)?),
+            )?;
             say(global, &answer, decided)?;
         }
         ConsentCommand::Approve { proposal, signing } => {
@@ -130,16 +134,24 @@ fn decided(answer: &Value) -> Words {
     match text(answer, "/state").as_str() {
         "in force" => {
             let required = text(answer, "/rule_in_force/required");
-            words.line(&format!("consent is asked of: {required}, for what arrives after entry {entry}"));
+            words.line(&format!(
+                "consent is asked of: {required}, for what arrives after entry {entry}"
+            ));
             if required != "not-required" {
                 words.line("What comes without it is destroyed as it comes, and cannot be had back. `chancery custodian list`");
                 words.line("says who has not consented; record who has before their next message.");
             }
         }
-        "declined" => words.line(&format!("nothing comes of the proposal; written down by entry {entry}")),
+        "declined" => words.line(&format!(
+            "nothing comes of the proposal; written down by entry {entry}"
+        )),
         _ => {
-            words.line(&format!("proposal {entry} waits for a second person: it destroys more than the rule in force"));
-            words.line(&format!("The second person: chancery consent approve {entry} --user NAME"));
+            words.line(&format!(
+                "proposal {entry} waits for a second person: it destroys more than the rule in force"
+            ));
+            words.line(&format!(
+                "The second person: chancery consent approve {entry} --user NAME"
+            ));
         }
     }
     words
@@ -152,7 +164,10 @@ fn show(answer: &Value) -> Words {
         ("consent is asked of", one("/required")),
         ("where it is not known", one("/unknown")),
         ("destroyed without consent", one("/without_consent/destroyed")),
-        ("kept under a hold or minimum", one("/without_consent/kept_under_hold_or_minimum")),
+        (
+            "kept under a hold or minimum",
+            one("/without_consent/kept_under_hold_or_minimum"),
+        ),
     ]);
     if let Some(proposal) = answer.get("proposal").filter(|proposal| !proposal.is_null()) {
         words.line("");

@@ -387,18 +387,8 @@ mod tests {
     #[test]
     fn a_later_proposal_and_a_refusal_leave_nothing_of_the_first() {
         let mut state = State::default();
-        does(
-            &mut state,
-            1,
-            &set("ann", Required::Everyone, Unknown::Destroy),
-        )
-        .unwrap();
-        does(
-            &mut state,
-            2,
-            &set("ann", Required::Custodian, Unknown::Destroy),
-        )
-        .unwrap();
+        does(&mut state, 1, &set("ann", Required::Everyone, Unknown::Destroy)).unwrap();
+        does(&mut state, 2, &set("ann", Required::Custodian, Unknown::Destroy)).unwrap();
         assert_eq!(
             does(&mut state, 3, &approve("bo", 1)),
             Err(Refusal::NoProposal(Position(1)))
@@ -428,7 +418,12 @@ mod tests {
         let custodian = |said| Standing::Custodian("1.0".to_owned(), said);
         let outside = Standing::Counterparty;
         for (required, unknown, people, expected) in [
-            (NotRequired, Destroy, [custodian(Some(false)), outside(Some(false))], None),
+            (
+                NotRequired,
+                Destroy,
+                [custodian(Some(false)), outside(Some(false))],
+                None,
+            ),
             (
                 Custodian,
                 Destroy,
@@ -441,7 +436,12 @@ mod tests {
                 [outside(None), custodian(None)],
                 Some("custodian-not-asked"),
             ),
-            (Custodian, Destroy, [custodian(Some(true)), outside(Some(false))], None),
+            (
+                Custodian,
+                Destroy,
+                [custodian(Some(true)), outside(Some(false))],
+                None,
+            ),
             (
                 Everyone,
                 Keep,
@@ -455,9 +455,18 @@ mod tests {
                 [custodian(Some(true)), outside(None)],
                 Some("counterparty-unknown"),
             ),
-            (Everyone, Destroy, [custodian(Some(true)), outside(Some(true))], None),
+            (
+                Everyone,
+                Destroy,
+                [custodian(Some(true)), outside(Some(true))],
+                None,
+            ),
         ] {
-            assert_eq!(lack(required, unknown, &people), expected, "{required:?} {people:?}");
+            assert_eq!(
+                lack(required, unknown, &people),
+                expected,
+                "{required:?} {people:?}"
+            );
         }
         assert_eq!(lack(Everyone, Destroy, &[]), None);
     }

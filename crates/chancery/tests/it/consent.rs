@@ -36,11 +36,12 @@ fn strict() -> (Place, String) {
     place
         .on(&["custodian", "record", &id(1), "withdrew", "--on", "2026-02-01"])
         .done();
-    let require = with(&["consent", "require", "custodian", "--reason", "agreement 12"], &ANN);
+    let require = with(
+        &["consent", "require", "custodian", "--reason", "agreement 12"],
+        &ANN,
+    );
     let proposal = place.on(&with(&require, &["--json"])).json()["entry"].to_string();
-    place
-        .on(&with(&["consent", "approve", &proposal], &BO))
-        .done();
+    place.on(&with(&["consent", "approve", &proposal], &BO)).done();
     (place, id(1))
 }
 
@@ -55,12 +56,21 @@ fn found(place: &Place, query: &str) -> Vec<Value> {
 fn the_rule_is_proposed_approved_shown_and_eased_and_each_mistake_is_named() {
     let place = ward();
     let shown = place.on(&["consent", "show"]).done();
-    assert!(shown.contains("not-required") && shown.contains("nothing came without consent"), "{shown}");
+    assert!(
+        shown.contains("not-required") && shown.contains("nothing came without consent"),
+        "{shown}"
+    );
     let require = ["consent", "require", "custodian", "--reason", "agreement 12"];
     let nobody = place.on(&require);
-    assert!(nobody.code == 64 && nobody.err.contains("--user"), "{}", nobody.err);
+    assert!(
+        nobody.code == 64 && nobody.err.contains("--user"),
+        "{}",
+        nobody.err
+    );
     let cy = ["--user", "cy", "--password-file", "cy.txt"];
-    place.on(&with(&require, &cy)).failed(77, "only a compliance officer");
+    place
+        .on(&with(&require, &cy))
+        .failed(77, "only a compliance officer");
     place
         .on(&with(&with(&require, &["--unknown", "destroy"]), &ANN))
         .failed(64, "goes with `everyone` only");
@@ -78,15 +88,29 @@ fn the_rule_is_proposed_approved_shown_and_eased_and_each_mistake_is_named() {
     let said = place.on(&with(&["consent", "approve", &proposal], &BO)).done();
     assert!(said.contains("cannot be had back"), "{said}");
     place.on(&with(&require, &BO)).failed(77, "no effect");
-    let ease = ["consent", "require", "not-required", "--reason", "agreement ended"];
+    let ease = [
+        "consent",
+        "require",
+        "not-required",
+        "--reason",
+        "agreement ended",
+    ];
     place.on(&with(&ease, &BO)).done();
-    assert_eq!(place.on(&["consent", "show", "--json"]).json()["required"], "not-required");
+    assert_eq!(
+        place.on(&["consent", "show", "--json"]).json()["required"],
+        "not-required"
+    );
     assert!(!place.holds("archive", b"agreement 12"));
 }
 
 #[test]
 fn what_comes_without_consent_is_destroyed_once_and_the_rest_kept_whatever_step_the_program_dies_at() {
-    for point in ["", "group-durable:3", "normalized-entries:1", "normalized-catalogue:1"] {
+    for point in [
+        "",
+        "group-durable:3",
+        "normalized-entries:1",
+        "normalized-catalogue:1",
+    ] {
         let (place, bo) = strict();
         place.write("said.jsonl", said());
         if !point.is_empty() {
@@ -103,9 +127,18 @@ fn what_comes_without_consent_is_destroyed_once_and_the_rest_kept_whatever_step_
             let one = found(&place, "agreed");
             assert_eq!(one.len(), 1, "{point} {round}");
             assert_eq!(found(&place, "outside").len(), 1, "{point} {round}");
-            let capture = one[0]["id"].as_str().unwrap().split('.').next().unwrap().to_owned();
+            let capture = one[0]["id"]
+                .as_str()
+                .unwrap()
+                .split('.')
+                .next()
+                .unwrap()
+                .to_owned();
             let shown = place.on(&["show", &format!("{capture}.1")]).done();
-            assert!(shown.contains("for want of consent (custodian-withdrew)"), "{point} {round}: {shown}");
+            assert!(
+                shown.contains("for want of consent (custodian-withdrew)"),
+                "{point} {round}: {shown}"
+            );
             let without = place.on(&["consent", "show", "--json"]).json()["without_consent"].clone();
             assert_eq!(without["destroyed"], 1, "{point} {round}: {without}");
             assert_eq!(without["by"][0]["custodian"], bo.as_str(), "{point} {round}");

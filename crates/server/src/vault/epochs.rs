@@ -71,7 +71,12 @@ impl Inner {
     fn refused_is_open(&self) -> bool {
         let newest = self.refused_epoch.load(Ordering::SeqCst);
         let keys = locked(&self.keys);
-        newest > 0 && keys.has_copy() && keys.ring().find(SecretKind::Epoch, &epoch_label(newest)).is_some()
+        newest > 0
+            && keys.has_copy()
+            && keys
+                .ring()
+                .find(SecretKind::Epoch, &epoch_label(newest))
+                .is_some()
     }
 
     pub fn epoch_number(&self) -> u32 {

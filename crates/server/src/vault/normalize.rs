@@ -368,7 +368,10 @@ impl Work<'_> {
             self.inner.note_opened();
         }
         // What is not kept goes into parts, which say how many records there were.
-        let gone = gathered.records.iter().any(|record| record.facts.owner.gone.is_some());
+        let gone = gathered
+            .records
+            .iter()
+            .any(|record| record.facts.owner.gone.is_some());
         if let (Some(owner), 1, false) = (single_owner(&gathered), streams, gone) {
             return together.add(Single {
                 row: self.row.clone(),

@@ -473,7 +473,10 @@ impl<'a> PartWriter<'a> {
             drafts.push(wrap);
         }
         if finishing {
-            drafts.extend(self.inner.about_consent(self.capture, &self.lacking, self.book.refused)?);
+            drafts.extend(
+                self.inner
+                    .about_consent(self.capture, &self.lacking, self.book.refused)?,
+            );
         }
         if !drafts.is_empty() {
             let first = self.inner.ledger.append(drafts)?;

@@ -11,8 +11,8 @@ use seal::keyring::Label;
 use seal::suite::{self, Key, SealError};
 use store::catalogue::{Digest, Placement, Pointing, RecordRow, RecordSort};
 
-use super::governance::tombs::Tombs;
 use super::consent::{Asked, Known, Seen};
+use super::governance::tombs::Tombs;
 use super::labels::{Gone, Labels, Owner};
 use super::locked;
 

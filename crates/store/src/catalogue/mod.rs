@@ -203,9 +203,9 @@ impl Catalogue {
     /// # Errors
     /// [`StoreError::Catalogue`].
     pub fn acts_from(&self, code: u16, from: Position) -> Result<Vec<Position>, StoreError> {
-        let mut statement = self
-            .db
-            .prepare_cached("SELECT position FROM act WHERE code = $1 AND position >= $2 ORDER BY position")?;
+        let mut statement = self.db.prepare_cached(
+            "SELECT position FROM act WHERE code = $1 AND position >= $2 ORDER BY position",
+        )?;
         let found = statement
             .query_map(params![code, number(from.0)], |row| {
                 row.get::<_, i64>(0).map(position)

@@ -122,10 +122,7 @@ impl Known {
         self.holders.clear();
         for (place, person) in self.roster.people().iter().enumerate() {
             for span in &person.spans {
-                let places = self
-                    .holders
-                    .entry(spelled(&span.kind, &span.value))
-                    .or_default();
+                let places = self.holders.entry(spelled(&span.kind, &span.value)).or_default();
                 if !places.contains(&place) {
                     places.push(place);
                 }
@@ -214,15 +211,14 @@ impl Known {
             let name = party.name.as_deref();
             let custodian = party.handles.iter().find_map(|handle| {
                 let places = self.holders.get(handle)?;
-                let mut people = places
-                    .iter()
-                    .filter_map(|place| self.roster.people().get(*place));
+                let mut people = places.iter().filter_map(|place| self.roster.people().get(*place));
                 people.find(|person| person.has(handle, at, name))
             });
             if let Some(person) = custodian {
                 return Some(Standing::Custodian(person.id.clone(), person.consents(at)));
             }
-            (!party.is_account).then(|| Standing::Counterparty(self.agrees(asked, record, party, parties, at)))
+            (!party.is_account)
+                .then(|| Standing::Counterparty(self.agrees(asked, record, party, parties, at)))
         };
         parties.iter().filter_map(standing).collect()
     }
@@ -263,7 +259,9 @@ impl Known {
             .map(|handle| label(asked.labels, &handle))
             .collect();
         here.or_else(|| {
-            newest(&|word| word.group.is_none() && (word.toward.is_empty() || !word.toward.is_disjoint(&others)))
+            newest(&|word| {
+                word.group.is_none() && (word.toward.is_empty() || !word.toward.is_disjoint(&others))
+            })
         })
     }
 }

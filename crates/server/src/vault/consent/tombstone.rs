@@ -205,7 +205,10 @@ pub(crate) fn note_tombstone(
     let mut plain = Vec::new();
     seal::act::open_destruction(&inner.file.zone, gone, inner.acts_secret(), body, &mut plain)?;
     let Ok(tombstone) = serde_json::from_slice::<Tombstone>(&plain) else {
-        return Err(StoreError::damaged(format!("entry {at}"), "its body is not readable"));
+        return Err(StoreError::damaged(
+            format!("entry {at}"),
+            "its body is not readable",
+        ));
     };
     let ids: Vec<Digest> = tombstone.ids.iter().map(|id| id.0).collect();
     let number = |number: &Number| SeenNumber {
