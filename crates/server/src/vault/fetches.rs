@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use connect::{Connector, Fetch};
 use model::entry::{Gap, GapCause, Kind, Origin};
-use model::record::AttachmentState;
+use model::record::{Attachment, AttachmentState, Record};
 use model::{MessageId, Position, Timestamp};
 use seal::Key;
 use seal::envelope::{CHUNK_BYTES, Purpose, stream_head};
@@ -303,4 +303,25 @@ impl Inner {
         seal::suite::open(&key, [0; 12], b"chancery/1/fetch", sealed, &mut json)?;
         serde_json::from_slice(&json).map_err(|_| wrong())
     }
+}
+
+/// Files that a record says are still to be fetched.
+pub(super) fn to_fetch(record: &Record<'_>) -> Vec<Fetch> {
+    let files = match record {
+        Record::Message(message) => &message.attachments,
+        Record::Event(event) => &event.attachments,
+        Record::Problem(_) => return Vec::new(),
+    };
+    let pending = |file: &Attachment<'_>| {
+        let media_id = file
+            .media_id
+            .as_ref()
+            .filter(|_| file.state == AttachmentState::Pending)?;
+        Some(Fetch {
+            media_type: file.media_type.as_deref().map(str::to_owned),
+            sha256: file.sha256.as_deref().map(str::to_owned),
+            ..Fetch::of(media_id.clone().into_owned())
+        })
+    };
+    files.iter().filter_map(pending).collect()
 }

@@ -7,9 +7,9 @@
 use std::io::{self, Seek, SeekFrom};
 use std::sync::{Arc, atomic::Ordering};
 
-use connect::{Connector, Fetch, Report, Sink};
+use connect::{Connector, Report, Sink};
 use model::entry::{Kind, Wrap};
-use model::record::{Attachment, AttachmentState, Record};
+use model::record::Record;
 use model::{KeyId, MessageId, Position};
 use seal::Key;
 use store::catalogue::{CaptureRow, CaptureState, Catalogue, ErasedRecord, FetchRow, Placement, RecordRow};
@@ -19,6 +19,7 @@ use store::{StoreError, failpoint};
 use super::archive::Wrapped;
 use super::captures::{CaptureReader, Descriptor};
 use super::existing::Existing;
+use super::fetches::to_fetch;
 use super::governance::freeze;
 use super::governance::tombs::Tombs;
 use super::labels::Owner;
@@ -194,27 +195,6 @@ fn thaw(inner: &Arc<Inner>, row: &CaptureRow, existing: &Existing) -> Result<(),
         freeze: None,
     };
     store(inner, row, made, None, true)
-}
-
-/// Files that a record says are still to be fetched.
-fn to_fetch(record: &Record<'_>) -> Vec<Fetch> {
-    let files = match record {
-        Record::Message(message) => &message.attachments,
-        Record::Event(event) => &event.attachments,
-        Record::Problem(_) => return Vec::new(),
-    };
-    let pending = |file: &Attachment<'_>| {
-        let media_id = file
-            .media_id
-            .as_ref()
-            .filter(|_| file.state == AttachmentState::Pending)?;
-        Some(Fetch {
-            media_type: file.media_type.as_deref().map(str::to_owned),
-            sha256: file.sha256.as_deref().map(str::to_owned),
-            ..Fetch::of(media_id.clone().into_owned())
-        })
-    };
-    files.iter().filter_map(pending).collect()
 }
 
 /// A fetched file is wrapped to the secrets of the message that named it.
