@@ -180,7 +180,7 @@ fn keyring_code(error: &KeyringError) -> (u8, &'static str) {
 fn refusal_code(refusal: &Refusal) -> u8 {
     match refusal {
         Refusal::NoReason | Refusal::NoLegalBasis | Refusal::SelectsAll | Refusal::SelectsNothing => USAGE,
-        Refusal::UnknownHold(_) | Refusal::UnknownRequest(_) => BAD_DATA,
+        Refusal::UnknownHold(_) | Refusal::UnknownRequest(_) | Refusal::NoProposal(_) => BAD_DATA,
         _ => NOT_PERMITTED,
     }
 }
