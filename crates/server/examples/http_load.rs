@@ -116,6 +116,7 @@ impl Host for LoadHost {
             started_at: now(),
             connections: Vec::new(),
             gaps: Vec::new(),
+            statement: None,
             gaps_open: 0,
             checkpoint: None,
             outside_anchor: None,
