@@ -1,7 +1,11 @@
 //! What is missing is found and said, and nothing is said to be missing that is not.
 #![cfg(test)]
 
-use std::collections::{BTreeMap, BTreeSet};
+#[path = "missing/dropped.rs"]
+mod dropped;
+#[path = "missing/streams.rs"]
+mod streams;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -141,187 +145,6 @@ fn status(id: &str, state: &str) -> Value {
     json!({ "id": id, "status": state, "timestamp": "1763990002", "recipient_id": "4915112345" })
 }
 
-/// One thing of a stream: what it is, what it is called by, what it points at or which number it has.
-struct Item {
-    body: String,
-    id: Option<String>,
-    target: Option<String>,
-    number: Option<u64>,
-}
-
-/// A stream of the Cloud API as a business number sees it: messages, replies, reactions and statuses.
-fn cloud_stream(messages: usize) -> Vec<Item> {
-    let mut items = Vec::new();
-    let mut add = |body, id: Option<String>, target: Option<String>| {
-        items.push(Item {
-            body,
-            id,
-            target,
-            number: None,
-        });
-    };
-    for n in 0..messages {
-        let id = format!("wamid.{n}");
-        match n % 4 {
-            1 => {
-                let to = format!("wamid.{}", n - 1);
-                add(cloud(&[reply(&id, &to)], "messages"), Some(id.clone()), Some(to));
-            }
-            2 => {
-                let (own, to) = (format!("wamid.r{n}"), format!("wamid.{}", n - 1));
-                add(cloud(&[text(&id)], "messages"), Some(id.clone()), None);
-                add(cloud(&[reaction(&own, &to)], "messages"), Some(own), Some(to));
-            }
-            _ => add(cloud(&[text(&id)], "messages"), Some(id.clone()), None),
-        }
-        add(cloud(&[status(&id, "read")], "statuses"), None, Some(id));
-    }
-    items
-}
-
-/// A stream of the WeCom archive, decrypted: every item has a number.
-fn wecom_stream(messages: usize) -> Vec<Item> {
-    let item = |n: usize| {
-        let body = json!({ "msgid": format!("m{n}"), "seq": n + 1, "action": "send", "from": "ann", "tolist": ["bo"],
-            "roomid": "", "msgtime": 1_763_990_000_000_u64 + n as u64, "msgtype": "text", "text": { "content": format!("says {n}") } });
-        Item {
-            body: body.to_string(),
-            id: Some(format!("m{n}")),
-            target: None,
-            number: Some(n as u64 + 1),
-        }
-    };
-    (0..messages).map(item).collect()
-}
-
-/// What can be known to be missing of a stream of which `kept` came, besides what can never be known.
-fn detectable(items: &[Item], kept: &BTreeSet<usize>) -> (u64, Vec<[u64; 2]>) {
-    let came = |n: &usize| kept.contains(n);
-    let ids: BTreeSet<_> = (0..items.len())
-        .filter(came)
-        .filter_map(|n| items[n].id.as_ref())
-        .collect();
-    let targets: BTreeSet<_> = (0..items.len())
-        .filter(came)
-        .filter_map(|n| items[n].target.as_ref())
-        .collect();
-    let numbers: Vec<u64> = (0..items.len())
-        .filter(came)
-        .filter_map(|n| items[n].number)
-        .collect();
-    let holes = numbers
-        .windows(2)
-        .filter(|two| two[1] > two[0] + 1)
-        .map(|two| [two[0] + 1, two[1] - 1]);
-    (targets.difference(&ids).count() as u64, holes.collect())
-}
-
-/// Numbers that look random and are the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
-        // SplitMix64, Steele et al. 2014.
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) % limit as u64) as usize
-    }
-
-    fn shuffle<T>(&mut self, items: &mut [T]) {
-        for n in (1..items.len()).rev() {
-            items.swap(n, self.below(n + 1));
-        }
-    }
-}
-
-/// Gaps of a connection: how many messages are pointed at and missing, and which numbers.
-fn found(gaps: &[Value], connection: &str) -> (u64, Vec<[u64; 2]>) {
-    let (mut pointed, mut holes) = (0, Vec::new());
-    for gap in gaps.iter().filter(|gap| gap["connection"] == connection) {
-        match gap["cause"].as_str().unwrap() {
-            "pointed-at" => pointed += gap["count"].as_u64().unwrap(),
-            "sequence-hole" => {
-                let numbers: Vec<[u64; 2]> =
-                    serde_json::from_value(gap["missing_by"]["numbers"].clone()).unwrap();
-                assert_eq!(gap["count"], numbers[0][1] - numbers[0][0] + 1);
-                holes.extend(numbers);
-            }
-            other => panic!("{other} was claimed in {connection}"),
-        }
-    }
-    holes.sort_unstable();
-    (pointed, holes)
-}
-
-#[test]
-fn whatever_is_dropped_from_a_stream_is_found_where_it_can_be_and_nothing_else_is_claimed() {
-    let mut world = World::new();
-    let streams: [(&str, Vec<Item>); 2] = [
-        ("whatsapp-cloud", cloud_stream(12)),
-        ("wecom-archive", wecom_stream(16)),
-    ];
-    let mut dice = Dice(20_261_125);
-    let mut expected = BTreeMap::new();
-    let mut left_out = Vec::new();
-    for (connector, items) in &streams {
-        for run in 0..200 {
-            let connection = format!("{connector}-{run}");
-            let mut order: Vec<usize> = (0..items.len()).collect();
-            dice.shuffle(&mut order);
-            let dropped: Vec<usize> = order.drain(..dice.below(items.len() / 2)).collect();
-            for n in &order {
-                world.deliver(&connection, connector, &items[*n].body);
-            }
-            let kept: BTreeSet<usize> = order.into_iter().collect();
-            expected.insert(connection.clone(), detectable(items, &kept));
-            left_out.extend(
-                dropped
-                    .into_iter()
-                    .map(|n| (connection.clone(), *connector, &items[n])),
-            );
-        }
-    }
-    world.settle();
-    assert!(world.gaps().is_empty(), "something may still come");
-    world.pass(2 * HOUR);
-    world.settle();
-    let gaps = world.gaps();
-    let mut claimed = 0;
-    for (connection, expected) in &expected {
-        assert_eq!(found(&gaps, connection), *expected, "{connection}");
-        claimed += expected.0 + expected.1.len() as u64;
-    }
-    assert!(claimed > 400, "{claimed}");
-    assert!(gaps.iter().all(|gap| gap["state"] == "open"));
-    // The same after a rebuild and a restart; and nothing is said twice.
-    let before: Vec<String> = gaps.iter().map(said).collect();
-    world.vault().rebuild().unwrap();
-    world.settle();
-    assert_eq!(world.gaps().iter().map(said).collect::<Vec<_>>(), before);
-    world.again();
-    world.settle();
-    assert_eq!(world.gaps().iter().map(said).collect::<Vec<_>>(), before);
-    // What was left out comes after all: every gap closes, and none is opened.
-    for (connection, connector, item) in left_out {
-        world.deliver(&connection, connector, &item.body);
-    }
-    world.settle();
-    let closed = world.gaps();
-    assert_eq!(closed.len(), gaps.len());
-    for gap in &closed {
-        assert_eq!(gap["state"], "closed", "{gap}");
-        assert_eq!(gap["closed"]["reason"], "arrived");
-    }
-    world.pass(2 * HOUR);
-    world.settle();
-    let after: Vec<String> = closed.iter().map(said).collect();
-    world.vault().rebuild().unwrap();
-    world.settle();
-    assert_eq!(world.gaps().iter().map(said).collect::<Vec<_>>(), after);
-}
-
 #[test]
 fn a_message_that_comes_within_an_hour_in_whatever_order_opens_no_gap() {
     let world = World::new();
@@ -386,7 +209,7 @@ fn an_item_that_cannot_be_decrypted_is_a_gap_until_it_comes_in_the_clear() {
     let gaps = world.gaps();
     assert_eq!(gaps.len(), 1, "{gaps:?}");
     assert_eq!(gaps[0]["cause"], "undecrypted");
-    world.deliver("archive", "wecom-archive", &wecom_stream(1)[0].body);
+    world.deliver("archive", "wecom-archive", &streams::archive_stream(1)[0].body);
     world.settle();
     assert_eq!(world.gaps()[0]["state"], "closed");
 }
