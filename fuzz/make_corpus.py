@@ -287,9 +287,25 @@ def signatures():
         put("cloud_signature", name, header + b"\n" + message(b'"type":"text","text":{"body":"x"}'))
 
 
+def generic_signatures():
+    right, body = b"v1=" + b"0" * 64, b'{"sender":"Ann","text":"x"}'
+    for name, (stamp, signature) in {
+        "well-formed": (b"1764000000", right), "upper-case": (b"1764000000", right.upper()), "empty": (b"", b""),
+        "no-time": (b"", right), "no-signature": (b"1764000000", b""), "prefix-alone": (b"1764000000", b"v1="),
+        "no-prefix": (b"1764000000", right[3:]), "other-version": (b"1764000000", b"v2=" + right[3:]),
+        "short": (b"1764000000", right[:-1]), "long": (b"1764000000", right + b"0"),
+        "odd-digit": (b"1764000000", right[:-1] + b"g"), "two-in-one": (b"1764000000", right + b"," + right),
+        "not-ascii": (b"1764000000", b"v1=\xff\xfe"), "time-negative": (b"-1", right), "time-with-plus": (b"+1", right),
+        "time-beyond-64-bits": (b"9" * 30, right), "time-largest": (b"9223372036854775807", right),
+        "time-of-blanks": (b"   ", right), "time-not-ascii": ("١".encode(), right), "time-a-fraction": (b"1.5", right),
+    }.items():
+        put("generic_signature", name, stamp + b"\n" + signature + b"\n" + body)
+
+
 if __name__ == "__main__":
     zips()
     texts()
     bodies()
     archives()
     signatures()
+    generic_signatures()

@@ -189,6 +189,21 @@ pub fn wechat_signature(data: &[u8]) {
     never_admitted("wechat-callback", &String::from_utf8_lossy(query), &[], body);
 }
 
+/// Any time, signature and body, parted by the first two line ends: without the secret none is admitted.
+pub fn generic_signature(data: &[u8]) {
+    let (stamp, rest) = parted(data);
+    let (signature, body) = parted(rest.get(1..).unwrap_or_default());
+    let stamp = ("x-chancery-timestamp", stamp);
+    let signature = ("x-chancery-signature", signature);
+    for headers in [
+        vec![stamp, signature],
+        vec![signature],
+        vec![stamp, signature, signature],
+    ] {
+        never_admitted("generic-webhook", "", &headers, body);
+    }
+}
+
 fn parted(data: &[u8]) -> (&[u8], &[u8]) {
     let at = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
     data.split_at(at)

@@ -1,4 +1,4 @@
-//! A webhook body of the WhatsApp Business Platform.
+//! The query string and the body of a callback of WeChat.
 #![no_main]
 
 #[path = "../bodies/connect.rs"]

@@ -4,6 +4,7 @@
 #[path = "../../../fuzz/bodies/connect.rs"]
 mod bodies;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::panic::catch_unwind;
@@ -104,6 +105,47 @@ fn a_long_file_of_any_other_source_takes_no_more_memory_than_a_short_one() {
             LARGE,
         );
         assert!(report.messages >= messages, "{} messages", report.messages);
+    }
+}
+
+#[test]
+fn no_stored_time_and_signature_admit_a_post() {
+    replay("generic_signature", bodies::generic_signature);
+    replay_cut("generic_signature", bodies::generic_signature, 200);
+}
+
+/// The targets of each connector: what its bytes are given to, and where requests are posted, what their proofs are.
+const TARGETS: [(&str, &[&str]); 6] = [
+    ("whatsapp-cloud", &["cloud_body", "cloud_signature"]),
+    ("whatsapp-export", &["export_txt", "export_zip"]),
+    ("wecom-archive", &["wecom_archive"]),
+    ("wechat-callback", &["wechat_body", "wechat_signature"]),
+    ("generic-import", &["generic_body"]),
+    ("generic-webhook", &["generic_body", "generic_signature"]),
+];
+
+#[test]
+fn every_connector_there_is_is_fuzzed_and_so_is_every_proof_of_origin() {
+    let there: BTreeSet<&str> = connect::CONNECTORS
+        .iter()
+        .map(|connector| connector.id())
+        .collect();
+    let listed: BTreeSet<&str> = TARGETS.iter().map(|(id, _)| *id).collect();
+    assert_eq!(listed, there, "add a line to TARGETS");
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz");
+    let bodies = fs::read_to_string(fuzz.join("bodies/connect.rs")).expect("the bodies are there");
+    for (id, targets) in TARGETS {
+        let posted = matches!(bodies::connector(id).door(), connect::Door::Webhook { .. });
+        let proofs = targets.iter().filter(|target| target.ends_with("_signature"));
+        assert_eq!(proofs.count(), usize::from(posted), "{id}");
+        for target in targets {
+            assert!(fuzz.join(format!("targets/{target}.rs")).is_file(), "{target}");
+            assert!(!corpus(target).is_empty());
+            // What the target calls gives its bytes to this connector.
+            let body = bodies.split(&format!("pub fn {target}(")).nth(1).expect("a body");
+            let body = body.split("\n}\n").next().unwrap_or_default();
+            assert!(body.contains(&format!("\"{id}\"")), "{target} does not call {id}");
+        }
     }
 }
 
