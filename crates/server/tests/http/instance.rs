@@ -15,8 +15,8 @@ use seal::envelope::{EpochPrivate, open_chunk, split_stream};
 use seal::suite::{EcdhPrivate, SigningKey, hex};
 use server::confine::Confined;
 use server::host::{
-    AlarmStatus, Answer, Attention, CheckKind, CheckpointStatus, ConnectionState, ConnectionStatus,
-    Followers, GapStatus, Severity, StatementStatus,
+    AlarmStatus, Answer, ArchiveStatus, Attention, CheckKind, CheckpointStatus, ConnectionState,
+    ConnectionStatus, Followers, GapStatus, Severity, StatementStatus,
 };
 use server::{
     Host, IntakeConfiguration, IntakeConnection, IntakeStart, Limits, Running, ServeOptions, Status, TlsFiles,
@@ -46,6 +46,8 @@ pub struct TestHost {
     refused: Mutex<BTreeMap<(String, String), u64>>,
     counted: Condvar,
     confined: Mutex<Option<Confined>>,
+    /// How pulling the archive of a second connection stands; none without one.
+    pub archive: Mutex<Option<ArchiveStatus>>,
     kept: Mutex<Vec<Answer>>,
     pub folder: tempfile::TempDir,
 }
@@ -92,6 +94,7 @@ impl TestHost {
             refused: Mutex::default(),
             counted: Condvar::new(),
             confined: Mutex::default(),
+            archive: Mutex::default(),
             kept: Mutex::default(),
             folder,
         }
@@ -187,21 +190,34 @@ impl Host for TestHost {
 
     fn status(&self) -> Status {
         let at = Timestamp::from_seconds(1_700_000_000);
+        let ward = ConnectionStatus {
+            id: "ward-3".parse().unwrap(),
+            connector: "whatsapp-cloud".into(),
+            captures: 41,
+            last_capture_at: Some(at),
+            refused: BTreeMap::from([("signature-mismatch".to_owned(), 3)]),
+            problems: 2,
+            state: ConnectionState::Receiving,
+            forward: None,
+            archive: None,
+        };
+        let archived = self
+            .archive
+            .lock()
+            .unwrap()
+            .clone()
+            .map(|archive| ConnectionStatus {
+                id: "staff".parse().unwrap(),
+                connector: "wecom-archive".into(),
+                refused: BTreeMap::new(),
+                archive: Some(archive),
+                ..ward.clone()
+            });
         Status {
             zone: zone(),
             version: "0.1.0 <&\"'>".into(),
             started_at: at,
-            connections: vec![ConnectionStatus {
-                id: "ward-3".parse().unwrap(),
-                connector: "whatsapp-cloud".into(),
-                captures: 41,
-                last_capture_at: Some(at),
-                refused: BTreeMap::from([("signature-mismatch".to_owned(), 3)]),
-                problems: 2,
-                state: ConnectionState::Receiving,
-                forward: None,
-                archive: None,
-            }],
+            connections: std::iter::once(ward).chain(archived).collect(),
             gaps_open: 1,
             statement: Some(StatementStatus {
                 day: "2023-11-13".into(),
