@@ -29,6 +29,9 @@ pub const NAMES: &[&str] = &[
     "normalized-catalogue",
 ];
 
+/// Places in pulling an archive: what came is sealed, and the position is noted.
+pub const PULLING: &[&str] = &["archive-sealed", "archive-noted"];
+
 /// Places on the way of a destruction that people ordered, in their order.
 pub const DESTRUCTION: &[&str] = &[
     "destruction-frozen",

@@ -81,6 +81,18 @@ int DecryptData(const char *key, const char *message, Slice_t *out) {
         fill(&out->buf, &out->len, message + 6);
         return 0;
     }
+    if (strncmp(message, "hex:", 4) == 0) {    /* so that an item does not hold in the clear what it says */
+        size_t i, length = strlen(message + 4) / 2;
+        out->buf = malloc(length + 1);
+        for (i = 0; i < length; i++) {
+            unsigned byte = 0;
+            sscanf(message + 4 + 2 * i, "%2x", &byte);
+            out->buf[i] = (char)byte;
+        }
+        out->buf[length] = 0;
+        out->len = (int)length;
+        return 0;
+    }
     snprintf(text, sizeof text, "%s opened", message);
     fill(&out->buf, &out->len, text);
     return 0;

@@ -1,11 +1,10 @@
 //! Killed again and again, at random and at named places: what was acknowledged is there, once, and provable.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use model::Timestamp;
@@ -17,13 +16,13 @@ use store::failpoint;
 
 use crate::disk::Disk;
 use crate::hooks;
+use crate::load::{Chat, Ward, held};
 use crate::run::{PASSPHRASE, Place, Serving};
+use crate::sources;
 use crate::vaults;
 
 /// Clients that deliver at the same time.
 const CLIENTS: usize = 4;
-/// Deliveries of one client in one cycle.
-const DELIVERIES: usize = 25;
 /// So that segments are rolled and sealed on little data.
 const SMALL_SEGMENTS: (&str, &str) = ("CHANCERY_SEGMENT_BYTES", "65536");
 /// So that lives begin new epochs and old ones are ended. Longer than the intake may take to hear of a new one: the epoch
@@ -32,6 +31,8 @@ const SHORT_EPOCHS: (&str, &str) = ("CHANCERY_EPOCH_MILLISECONDS", "1000");
 /// An armed place that is not reached within this time is not reached in this cycle.
 const ARMED: Duration = Duration::from_millis(1500);
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Items that come to each vendor before each life.
+const HELD: u64 = 3;
 /// Messages of a chat, and the length of each.
 const SMALL: (usize, usize) = (20, 40);
 /// More than is made durable in one step.
@@ -73,27 +74,13 @@ enum End {
     At(&'static str, u64),
 }
 
-/// What the clients know: who came, and who was told 200.
-#[derive(Default)]
-struct Ward {
-    made: AtomicU64,
-    refused: AtomicU64,
-    /// Delivered and not acknowledged: the platform comes again.
-    again: Mutex<Vec<(String, String)>>,
-}
-
-/// An export: its file, the markers in it, whether an import of it ended well.
-struct Chat {
-    name: String,
-    markers: Vec<String>,
-    imported: bool,
-}
-
 pub struct Loop {
     place: Arc<Place>,
     ward: Ward,
     pub acknowledged: BTreeSet<String>,
     chats: Vec<Chat>,
+    /// Items that each vendor holds.
+    held: u64,
     dice: Dice,
     pub reached: BTreeMap<&'static str, u32>,
     resumed: u32,
@@ -103,67 +90,6 @@ pub struct Loop {
     pub losses: u32,
     /// The last checkpoint that left the house.
     outside: Option<String>,
-}
-
-impl Chat {
-    /// So many messages with fillers of so many characters.
-    fn written(place: &Place, n: usize, (messages, filler): (usize, usize)) -> Chat {
-        let markers: Vec<String> = (0..messages).map(|m| format!("export{n}m{m}x")).collect();
-        let mut text = String::new();
-        for (m, marker) in markers.iter().enumerate() {
-            let filler = "lorem ipsum ".repeat(filler / 12);
-            text += &format!("31/01/2024, {:02}:{:02} - ", 8 + m / 60, m % 60);
-            text += &format!("{}: {marker} {filler}\n", ["Ann", "Bo"][m % 2]);
-        }
-        let name = format!("WhatsApp Chat with Group {n}.txt");
-        place.write(&name, text);
-        Chat {
-            name,
-            markers,
-            imported: false,
-        }
-    }
-}
-
-impl Ward {
-    /// A body with one message or two, and their marker.
-    fn next(&self) -> (String, String) {
-        if let Some(again) = self.again.lock().unwrap().pop() {
-            return again;
-        }
-        let n = self.made.fetch_add(1, Ordering::SeqCst);
-        let marker = format!("webhook{n}x");
-        let one = |part: &str| {
-            let sender = format!("49151{:05}", (n / 2 + part.len() as u64) % 10_000);
-            let text = format!("{marker}{part} the rest of it");
-            hooks::text_message(&format!("wamid.{marker}{part}"), &sender, &text)
-        };
-        let messages = if n.is_multiple_of(3) {
-            vec![one(""), one("second")]
-        } else {
-            vec![one("")]
-        };
-        (marker, hooks::body_of(&messages))
-    }
-
-    fn client(&self, address: SocketAddr, stop: &AtomicBool, acknowledged: &Sender<String>) {
-        for _ in 0..DELIVERIES {
-            if stop.load(Ordering::SeqCst) {
-                return;
-            }
-            let (marker, body) = self.next();
-            match hooks::deliver(address, body.as_bytes()) {
-                Ok(200) => drop(acknowledged.send(marker)),
-                answer => {
-                    self.again.lock().unwrap().push((marker, body));
-                    if answer.is_err() {
-                        return;
-                    }
-                    self.refused.fetch_add(1, Ordering::SeqCst);
-                }
-            }
-        }
-    }
 }
 
 /// Where a checkpoint is handed out to.
@@ -187,14 +113,15 @@ impl Loop {
         place
             .run(&["init", "--data", "archive", "--key-copy", "copy"])
             .done();
-        hooks::connect(&place, &[]);
+        sources::connect(&place);
         Loop {
             place: Arc::new(place),
             ward: Ward::default(),
             acknowledged: BTreeSet::new(),
             chats: Vec::new(),
+            held: 0,
             dice: Dice::thrown(),
-            reached: failpoint::NAMES.iter().map(|name| (*name, 0)).collect(),
+            reached: places().map(|name| (name, 0)).collect(),
             resumed: 0,
             disk,
             losses: 0,
@@ -220,8 +147,21 @@ impl Loop {
     /// A new chat; each fourth is so large that it is sealed in several steps.
     fn write_chat(&mut self) {
         let n = self.chats.len();
-        let chat = Chat::written(&self.place, n, if n % 4 == 1 { LARGE } else { SMALL });
+        let handed = sources::handed();
+        // By turns, and large ones of each.
+        let source = handed[n / 4 % handed.len()];
+        let chat = Chat::written(&self.place, source, n, if n % 4 == 1 { LARGE } else { SMALL });
         self.chats.push(chat);
+    }
+
+    /// Something comes to the vendors.
+    fn hold(&mut self) {
+        for number in self.held..self.held + HELD {
+            for (source, hold) in sources::pulled().into_iter().enumerate() {
+                hold(&self.place, &held(source, number));
+            }
+        }
+        self.held += HELD;
     }
 
     /// Imports what was not imported, through the running server or, if there is none, dying at `point`.
@@ -229,7 +169,7 @@ impl Loop {
         for chat in self.chats.iter_mut().filter(|chat| !chat.imported) {
             let mut command = self
                 .place
-                .command(&["import", "whatsapp-export", &chat.name, "--json"]);
+                .command(&["import", chat.connector, &chat.name, "--json"]);
             command
                 .args(["--data", "archive", "--passphrase-file", "pass.txt"])
                 .env(SMALL_SEGMENTS.0, SMALL_SEGMENTS.1);
@@ -270,6 +210,7 @@ impl Loop {
             // An import makes few groups of its own.
             self.import(Some(&format!("{name}:{}", count % 4 + 1)));
         }
+        self.hold();
         let environment = [
             SMALL_SEGMENTS,
             SHORT_EPOCHS,
@@ -296,12 +237,12 @@ impl Loop {
         if number.is_multiple_of(2) {
             return End::After(Duration::from_millis(10 + self.dice.below(500)));
         }
-        let name = failpoint::NAMES[(number / 2) as usize % failpoint::NAMES.len()];
+        let name = places().cycle().nth((number / 2) as usize).unwrap();
         let most = match name {
             "segment-created" | "segment-rolled" | "segment-footer-written" | "segment-cut" => 1,
             "keystore-replaced" => 1,
             "tiles-written" | "checkpoint-written" => 2,
-            "keystore-appended" => 3,
+            "keystore-appended" | "archive-sealed" | "archive-noted" => 2,
             _ => 40,
         };
         End::At(name, 1 + self.dice.below(most))
@@ -314,8 +255,9 @@ impl Loop {
         let import = importing.then(|| self.import_beside());
         std::thread::scope(|scope| {
             for _ in 0..CLIENTS {
-                let (ward, stop, sender) = (&self.ward, &stop, sender.clone());
-                scope.spawn(move || ward.client(address, stop, &sender));
+                let (ward, place) = (&self.ward, &*self.place);
+                let (stop, sender) = (&stop, sender.clone());
+                scope.spawn(move || ward.client(place, address, stop, &sender));
             }
             let deadline = Instant::now()
                 + match end {
@@ -338,17 +280,17 @@ impl Loop {
 
     /// Starts to import what was not; what comes of it is looked at by importing again.
     fn import_beside(&self) -> std::thread::JoinHandle<()> {
-        let names: Vec<String> = self
+        let chats: Vec<(&'static str, String)> = self
             .chats
             .iter()
             .filter(|chat| !chat.imported)
-            .map(|chat| chat.name.clone())
+            .map(|chat| (chat.connector, chat.name.clone()))
             .collect();
         let place = self.place.clone();
         std::thread::spawn(move || {
-            let mut arguments = vec!["import", "whatsapp-export", "--data", "archive", "--json"];
-            arguments.extend(names.iter().map(String::as_str));
-            drop(place.bare(&arguments));
+            for (connector, name) in chats {
+                drop(place.bare(&["import", connector, &name, "--data", "archive", "--json"]));
+            }
         })
     }
 
@@ -359,6 +301,9 @@ impl Loop {
     /// Everything acknowledged is there once; the store holds; a bundle of everything is proved.
     pub fn check(&mut self) {
         self.import(None);
+        if self.held > 0 {
+            sources::pull_all(&self.place, self.held);
+        }
         self.lose_power();
         assert!(self.chats.iter().all(|chat| chat.imported), "{}", self.log());
         let data = self.place.path("archive");
@@ -373,8 +318,13 @@ impl Loop {
         let doubled: Vec<_> = seen.iter().filter(|(_, count)| **count > 1).collect();
         assert!(doubled.is_empty(), "{doubled:?}");
         let imported = self.chats.iter().flat_map(|chat| &chat.markers);
+        let vendors = 0..sources::pulled().len();
+        let pulled: Vec<String> = vendors
+            .flat_map(|source| (0..self.held).map(move |number| held(source, number).marker))
+            .collect();
         let lost: Vec<_> = imported
             .chain(&self.acknowledged)
+            .chain(&pulled)
             .filter(|marker| !seen.contains_key(*marker))
             .collect();
         assert!(lost.is_empty(), "lost: {lost:?}");
@@ -430,6 +380,11 @@ fn note_until(
     }
 }
 
+/// All places that the sources come by.
+pub fn places() -> impl Iterator<Item = &'static str> + Clone {
+    failpoint::PULLING.iter().chain(failpoint::NAMES).copied()
+}
+
 fn open(data: &Path) -> Vault {
     let now = || {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -442,7 +397,8 @@ fn open(data: &Path) -> Vault {
 #[test]
 fn what_was_acknowledged_survives_any_death_once_and_provable() {
     let mut cycles = Loop::new();
-    let count = if long() { 200 } else { 24 };
+    // Each place once, and between two of them a kill from outside.
+    let count = if long() { 200 } else { 2 * places().count() as u64 };
     for number in 0..count {
         cycles.cycle(number);
         if number % 8 == 7 {
@@ -457,7 +413,10 @@ fn what_was_acknowledged_survives_any_death_once_and_provable() {
         cycles.ward.refused.load(Ordering::SeqCst)
     );
     let reached = cycles.reached.values().filter(|count| **count > 0).count();
-    assert!(reached * 2 >= failpoint::NAMES.len(), "{:?}", cycles.reached);
+    assert!(reached * 2 >= places().count(), "{:?}", cycles.reached);
+    for place in failpoint::PULLING {
+        assert!(cycles.reached[place] > 0, "{:?}", cycles.reached);
+    }
     assert!(cycles.acknowledged.len() > count as usize);
 }
 
@@ -469,10 +428,11 @@ fn an_import_that_dies_at_any_step_is_continued_and_its_messages_are_there_once(
     points.extend([("normalized-entries", 1), ("normalized-catalogue", 1)]);
     let mut resumed = 0;
     for (n, (name, count)) in points.into_iter().enumerate() {
-        let chat = Chat::written(&place, n, LARGE);
+        let handed = sources::handed();
+        let chat = Chat::written(&place, handed[n % handed.len()], n, LARGE);
         let import = [
             "import",
-            "whatsapp-export",
+            chat.connector,
             &chat.name,
             "--data",
             "archive",

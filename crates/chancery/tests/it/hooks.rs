@@ -41,9 +41,22 @@ pub fn deliver(address: SocketAddr, body: &[u8]) -> io::Result<u16> {
 
 /// Delivers a body with this signature in hex; the status of the answer.
 pub fn deliver_signed(address: SocketAddr, body: &[u8], signature: &str) -> io::Result<u16> {
+    let signature = format!("sha256={signature}");
+    let headers = [
+        ("Content-Type", "application/json"),
+        ("X-Hub-Signature-256", signature.as_str()),
+    ];
+    post(address, "/in/ward-3", &headers, body)
+}
+
+/// Posts a body; the status of the answer.
+pub fn post(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<u16> {
+    let headers: String = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
     let head = format!(
-        "POST /in/ward-3 HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
-         X-Hub-Signature-256: sha256={signature}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     );
     let answer = exchange(address, &[head.as_bytes(), body].concat())?;

@@ -2,16 +2,15 @@
 
 use std::process::Command;
 
-use crate::crash::{Dice, Loop, long};
+use crate::crash::{Dice, Loop, long, places};
 use crate::disk::{Disk, Switch, traced};
 use crate::hooks;
 use crate::run::Place;
-use store::failpoint;
 
 #[test]
 fn what_was_acknowledged_survives_any_power_loss_once_and_provable() {
     let mut cycles = Loop::on_a_forgetful_disk();
-    let count = if long() { 160 } else { 24 };
+    let count = if long() { 160 } else { 2 * places().count() as u64 };
     for number in 0..count {
         cycles.cycle(number);
         if number % 8 == 7 {
@@ -24,7 +23,7 @@ fn what_was_acknowledged_survives_any_power_loss_once_and_provable() {
         cycles.losses, cycles.reached
     );
     let reached = cycles.reached.values().filter(|count| **count > 0).count();
-    assert!(reached * 2 >= failpoint::NAMES.len(), "{:?}", cycles.reached);
+    assert!(reached * 2 >= places().count(), "{:?}", cycles.reached);
     assert!(cycles.acknowledged.len() > count as usize);
     assert!(u64::from(cycles.losses) > count / 3);
 }

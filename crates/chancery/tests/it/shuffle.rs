@@ -1,29 +1,66 @@
-//! The order in which a platform delivers, and how often, decides nothing.
+//! The order in which anything is delivered or handed in, and how often, decides nothing: of no connector there is.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use connect::Connector;
+use serde_json::{Map, Value};
 use server::vault::Vault;
 
 use crate::vaults;
 
-/// Bodies of the connector's own fixtures, without those that are not webhooks' bodies at all.
-fn bodies() -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../connect/fixtures/whatsapp_cloud");
-    let left_out = ["bad-", "handshake", "signature", "method-"];
-    let mut folders: Vec<_> = std::fs::read_dir(folder)
+/// Something that came in: what is known of it from outside, and its bytes.
+struct Capture {
+    descriptor: Vec<u8>,
+    bytes: Vec<u8>,
+}
+
+/// The connector's own fixtures, without those that are no captures at all, or whose contradictions are told by which came first.
+fn captures(connector: &dyn Connector) -> Vec<Capture> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../connect/fixtures")
+        .join(connector.id().replace('-', "_"));
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| {
-            let name = path.file_name().unwrap().to_string_lossy();
-            !left_out.iter().any(|prefix| name.starts_with(prefix))
-        })
+        .filter(|path| !path.file_name().unwrap().to_string_lossy().starts_with("bad-"))
         .collect();
     folders.sort();
-    let bodies = folders
+    folders
         .iter()
-        .filter_map(|path| std::fs::read(path.join("body.json")).ok());
-    bodies.collect()
+        .filter_map(|folder| capture(connector, folder))
+        .collect()
+}
+
+/// The capture of a fixture; none of one that is a request.
+fn capture(connector: &dyn Connector, folder: &Path) -> Option<Capture> {
+    let files = std::fs::read_dir(folder).unwrap();
+    let path = files.map(|file| file.unwrap().path()).find(|path| {
+        let stem = path.file_stem().unwrap();
+        stem == "input" || stem == "body"
+    })?;
+    if folder.join("request.json").exists() {
+        return None;
+    }
+    let mut known: Map<String, Value> = match std::fs::read(folder.join("options.json")) {
+        Ok(options) => serde_json::from_slice(&options).unwrap(),
+        Err(_) => Map::new(),
+    };
+    known.remove("secrets");
+    if connector.door().takes_files() && !known.contains_key("file_name") {
+        // Of an export this names the conversation: what one fixture says is not a repeat of what another says otherwise.
+        let (case, ending) = (folder.file_name().unwrap(), path.extension().unwrap());
+        let name = format!(
+            "WhatsApp Chat with {}.{}",
+            case.to_string_lossy(),
+            ending.to_string_lossy()
+        );
+        known.insert("file_name".to_owned(), name.into());
+    }
+    Some(Capture {
+        descriptor: serde_json::to_vec(&known).unwrap(),
+        bytes: std::fs::read(path).unwrap(),
+    })
 }
 
 fn records(vault: &Vault) -> BTreeSet<String> {
@@ -33,16 +70,16 @@ fn records(vault: &Vault) -> BTreeSet<String> {
         .collect()
 }
 
-/// What results from delivering bodies in this order, one client a list, all at once; the same after a rebuild.
-fn state_of(clients: &[Vec<&[u8]>]) -> BTreeSet<String> {
+/// What results from delivering captures in this order, one client a list, all at once; the same after a rebuild.
+fn state_of(connector: &str, clients: &[Vec<&Capture>]) -> BTreeSet<String> {
     let folder = tempfile::tempdir().unwrap();
     let vault = vaults::fresh(folder.path());
     let opened = &vault;
     std::thread::scope(|scope| {
-        for bodies in clients {
+        for captures in clients {
             scope.spawn(move || {
-                for body in bodies {
-                    vaults::deliver(opened, body);
+                for capture in captures {
+                    vaults::deliver_as(opened, connector, "ward-3", &capture.descriptor, &capture.bytes);
                 }
             });
         }
@@ -50,31 +87,50 @@ fn state_of(clients: &[Vec<&[u8]>]) -> BTreeSet<String> {
     let state = records(&vault);
     vault.rebuild().unwrap();
     let again = records(&vault);
-    assert_eq!((again.len(), again == state), (state.len(), true));
+    assert_eq!((again.len(), again == state), (state.len(), true), "{connector}");
     state
 }
 
-#[test]
-fn webhooks_shuffled_tripled_and_interleaved_give_the_same_records() {
-    let bodies = bodies();
-    assert!(bodies.len() > 30, "{}", bodies.len());
-    let in_order: Vec<&[u8]> = bodies.iter().map(Vec::as_slice).collect();
-    let expected = state_of(std::slice::from_ref(&in_order));
-    assert!(expected.len() > bodies.len());
+/// Shuffled, tripled and interleaved, the captures of a connector give the records that they give in order.
+fn check(connector: &dyn Connector) {
+    let captures = captures(connector);
+    let in_order: Vec<&Capture> = captures.iter().collect();
     let count = in_order.len();
-    // Three clients, each with every body, each in another order: steps that have no divisor in common with the count.
+    assert!(count >= 3, "{}: {count}", connector.id());
+    let expected = state_of(connector.id(), std::slice::from_ref(&in_order));
+    assert!(
+        expected.len() >= count,
+        "{}: {} of {count}",
+        connector.id(),
+        expected.len()
+    );
+    // Three clients, each with every capture, each in another order: steps that have no divisor in common with the count.
     let coprime = |step: &usize| (2..=*step).all(|d| !step.is_multiple_of(d) || !count.is_multiple_of(d));
-    let mut steps = (count / 3..count).filter(coprime);
-    let clients: Vec<Vec<&[u8]>> = (0..3)
-        .map(|_| {
-            let step = steps.next().unwrap();
-            (0..count).map(|n| in_order[(n + 1) * step % count]).collect()
+    let steps: Vec<usize> = (count.div_ceil(3)..count).chain(1..2).filter(coprime).collect();
+    let clients: Vec<Vec<&Capture>> = (0..3)
+        .map(|client| {
+            let step = steps[client % steps.len()];
+            (0..count)
+                .map(|n| in_order[(n + 1 + client) * step % count])
+                .collect()
         })
         .collect();
-    let actual = state_of(&clients);
+    let actual = state_of(connector.id(), &clients);
     let only = |a: &BTreeSet<String>, b: &BTreeSet<String>| a.difference(b).cloned().collect::<Vec<_>>();
     assert_eq!(
         (only(&actual, &expected), only(&expected, &actual)),
-        (vec![], vec![])
+        (vec![], vec![]),
+        "{}",
+        connector.id()
     );
+}
+
+#[test]
+fn what_comes_in_by_any_connector_shuffled_tripled_and_interleaved_gives_the_same_records() {
+    std::thread::scope(|scope| {
+        for connector in connect::CONNECTORS {
+            let named = std::thread::Builder::new().name(connector.id().to_owned());
+            named.spawn_scoped(scope, || check(*connector)).unwrap();
+        }
+    });
 }

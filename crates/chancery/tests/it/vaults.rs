@@ -64,16 +64,27 @@ pub fn open(folder: &Path, options: &dyn Fn() -> VaultOptions) -> Vault {
 
 /// What the intake does with a webhook that it admitted.
 pub fn deliver(vault: &Vault, body: &[u8]) -> Position {
+    deliver_as(vault, "whatsapp-cloud", "ward-3", b"{}", body)
+}
+
+/// The same with what came in by any connector, and what is known of it from outside.
+pub fn deliver_as(
+    vault: &Vault,
+    connector: &str,
+    connection: &str,
+    descriptor: &[u8],
+    body: &[u8],
+) -> Position {
     let origin = Origin {
-        connection: "ward-3".parse().unwrap(),
-        connector: "whatsapp-cloud".into(),
+        connection: connection.parse().unwrap(),
+        connector: connector.into(),
         connector_version: 1,
         received_at: vault.now(),
         verdict: 1,
         secret: 0,
         minimum_lock_days: 0,
     };
-    let mut stream = stream_head(b"{}");
+    let mut stream = stream_head(descriptor);
     stream.extend_from_slice(body);
     let mut sealer = vault
         .epoch()

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::run::Place;
 
 /// The library that stands for the vendor's, compiled into the place.
-fn library(place: &Place) -> PathBuf {
+pub fn library(place: &Place) -> PathBuf {
     let library = place.path("libstub.so");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wecom-helper/tests/stub.c");
     let mut compiler = Command::new("cc");
@@ -23,7 +23,7 @@ fn library(place: &Place) -> PathBuf {
 }
 
 /// The helper, built beside the program.
-fn helper() -> PathBuf {
+pub fn helper() -> PathBuf {
     let program = Path::new(env!("CARGO_BIN_EXE_chancery"));
     let folder = program.parent().unwrap();
     let mut build = Command::new(env!("CARGO"));
@@ -43,7 +43,7 @@ fn helper() -> PathBuf {
 }
 
 /// A company's private key as `openssl` writes it: lines of 64.
-fn write_key(place: &Place, name: &str, key: &CompanyKey) {
+pub fn write_key(place: &Place, name: &str, key: &CompanyKey) {
     let secret = key.secret().unwrap();
     let text = std::str::from_utf8(&secret).unwrap();
     let (_, pem) = text.split_once(':').unwrap();
@@ -193,4 +193,87 @@ fn an_archive_is_connected_tried_pulled_opened_and_searched_and_a_key_that_comes
     let all = place.on(&["search", "dose", "--json"]).json();
     assert_eq!(all["results"].as_array().unwrap().len(), 4, "{all}");
     serving.stop();
+}
+
+/// How many secrets that stood in for owners live, and how many are destroyed.
+fn standing_in(place: &Place) -> (u64, u64) {
+    let listed = place.on(&["keys", "list", "--json"]).json();
+    let mut kinds = listed["kinds"].as_array().unwrap().iter();
+    let kind = kinds.find(|kind| kind["kind"] == "unattributed").unwrap();
+    let count = |name: &str| kind[name].as_u64().unwrap();
+    (count("living"), count("destroyed"))
+}
+
+#[test]
+fn killed_when_what_stays_closed_is_wrapped_again_an_archive_loses_nothing_and_goes_on_at_the_next_start() {
+    let place = Place::new();
+    place
+        .run(&["init", "--data", "archive", "--key-copy", "copy"])
+        .done();
+    let (library, helper) = (library(&place), helper());
+    let keys = [1, 2, 3].map(|version| CompanyKey::generate(version).unwrap());
+    let items: Vec<Value> = (1..=12)
+        .map(|seq| {
+            let key = (seq % 3) as usize;
+            item(seq, seq % 3 + 1, &keys[key], &format!("dose{seq}x of twelve"))
+        })
+        .collect();
+    std::fs::create_dir(place.path("vendor")).unwrap();
+    for (asked, items) in [(0, &items[..5]), (5, &items[5..10]), (10, &items[10..])] {
+        let answer = json!({ "errcode": 0, "chatdata": items });
+        place.write(&format!("vendor/{asked}"), answer.to_string());
+    }
+    place.secret("secret.txt", "right\n");
+    let setting = |name: &str, path: &Path| format!("{name}={}", path.display());
+    let settings = [
+        setting("corp-id", &place.path("vendor")),
+        setting("library", &library),
+        setting("helper", &helper),
+    ];
+    let connect = |versions: usize| {
+        let mut all = vec!["connection", "add", "wecom-archive", "archive", "--replace"];
+        settings
+            .iter()
+            .for_each(|setting| all.extend(["--setting", setting]));
+        all.extend(["--secret", "secret=secret.txt"]);
+        let names: Vec<String> = (1..=versions)
+            .map(|version| format!("private-key={version}:key{version}.pem"))
+            .collect();
+        names.iter().for_each(|name| all.extend(["--secret", name]));
+        place.on(&all)
+    };
+    for (version, key) in (1..).zip(&keys) {
+        write_key(&place, &format!("key{version}.pem"), key);
+    }
+    connect(1).done();
+    let mut serving = place
+        .try_serve(&[("CHANCERY_FAIL_POINT", "provisional-wrapped-again:1")])
+        .unwrap();
+    wait_for(&place, "dose12x");
+    assert_eq!(standing_in(&place), (1, 0));
+    // The second key opens a third of them; the last third is to be wrapped under what stands in next.
+    drop(connect(2));
+    let begun = std::time::Instant::now();
+    while !serving.ended() {
+        assert!(begun.elapsed().as_secs() < 60, "it did not come by");
+    }
+    let found =
+        |query: &str| place.on(&["search", query, "--limit", "100", "--json"]).json()["found"].clone();
+    let serving = place.serve();
+    let begun = std::time::Instant::now();
+    while standing_in(&place) != (1, 1) {
+        assert!(begun.elapsed().as_secs() < 60, "{:?}", standing_in(&place));
+    }
+    assert_eq!(found("twelve"), 8);
+    connect(3).done();
+    wait_for(&place, "dose2x");
+    serving.stop();
+    for rebuilt in [false, true] {
+        assert_eq!(found("twelve"), 12, "rebuilt: {rebuilt}");
+        assert_eq!(found("is:problem"), 0);
+        // With what was kept twice: nothing was.
+        assert_eq!(found("is:repeat twelve"), 12);
+        assert_eq!(place.on(&["verify", "--json"]).json()["holds"], true);
+        place.on(&["rebuild"]).done();
+    }
 }

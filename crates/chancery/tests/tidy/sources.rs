@@ -287,6 +287,31 @@ fn no_test_sleeps() {
 }
 
 #[test]
+fn every_place_at_which_a_process_can_be_killed_is_visited_by_a_test() {
+    let files = files();
+    // The lists that tests go through.
+    let lists = "crates/store/src/failpoint.rs";
+    let visited = |place: &str| {
+        let named = format!("\"{place}");
+        let visits = |file: &&File| file.path == lists || is_test(&file.path);
+        files.iter().filter(visits).any(|file| file.text.contains(&named))
+    };
+    let mut unvisited = Vec::new();
+    for file in files.iter().filter(|file| ours(file) && !is_test(&file.path)) {
+        let hits = file.text.split("failpoint::hit(\"").skip(1);
+        for place in hits.filter_map(|rest| rest.split('"').next()) {
+            if !visited(place) {
+                unvisited.push(format!("{}: {place}", file.path));
+            }
+        }
+    }
+    none(
+        &unvisited,
+        "have a test kill the process there, by a list of failpoint.rs or by name",
+    );
+}
+
+#[test]
 fn spans_record_only_fields_named_one_by_one() {
     let mut complaints = Vec::new();
     for file in files().iter().filter(|file| ours(file)) {
