@@ -28,9 +28,16 @@ fn main() {
     );
 }
 
-const BENCHES: &[(&str, fn()); 12] = &[
+const BENCHES: &[(&str, fn()); 14] = &[
     ("ingest", || cargo_example("store", "bench_ingest", &["5"])),
     ("http", || cargo_example("server", "http_load", &[])),
+    ("callbacks", || {
+        cargo_example("server", "http_load", &["callbacks"])
+    }),
+    ("wecom", || {
+        let items = std::env::args().nth(2).unwrap_or_else(|| "1000000".to_owned());
+        cargo_example("server", "wecom_pull", &[&items])
+    }),
     ("verify", || cargo_example("seal", "verify_speed", &["1000000"])),
     ("parse", parse),
     ("import", import),

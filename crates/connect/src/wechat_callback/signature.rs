@@ -199,14 +199,12 @@ pub(super) fn keys(secrets: &Secrets) -> impl Iterator<Item = Zeroizing<[u8; 32]
 /// Opens with whichever key does, and looks for whom it is. A wrong receiver gets a name of its own for the operator,
 /// who most often mistyped the setting; to the sender both are the same refusal.
 fn opened(encrypted: &str, account: Account<'_>) -> Result<Opened, Refused> {
-    let mut refused = match keys(account.secrets).next() {
-        None => Refused::NoSecret,
-        Some(_) => Refused::NotOpened,
-    };
+    let mut refused = Refused::NoSecret;
     for key in keys(account.secrets) {
         match envelope::open(&key, encrypted) {
             Some(opened) if is_ours(&opened.receiver, account) => return Ok(opened),
             Some(_) => refused = Refused::NotForUs,
+            None if refused == Refused::NoSecret => refused = Refused::NotOpened,
             None => {}
         }
     }

@@ -246,19 +246,37 @@ impl std::fmt::Debug for Opened {
     }
 }
 
-/// Opens an item with the company's keys and the library.
-pub fn open(item: &str, keys: &Keys, driver: &mut dyn Driver) -> Opened {
+/// An item's random key, or why it could not be had.
+pub type Unlocked = Result<Zeroizing<Vec<u8>>, RandomKeyProblem>;
+
+/// The first half of [`open`], and nearly all that it costs: the company's key opens the item's random key. Needs no
+/// library, so many may do it at once.
+pub fn unlock(item: &str, keys: &Keys) -> Option<Unlocked> {
+    let sealed = items::sealed(item)?;
+    Some(keys.random_key(sealed.version, &sealed.random_key))
+}
+
+/// The second half: the library opens the message with the random key.
+pub fn open_unlocked(item: &str, unlocked: &Unlocked, driver: &mut dyn Driver) -> Opened {
     let Some(sealed) = items::sealed(item) else {
         return Opened::Never(Closed::Incomplete);
     };
-    let random_key = match keys.random_key(sealed.version, &sealed.random_key) {
+    let random_key = match unlocked {
         Ok(random_key) => random_key,
-        Err(problem @ RandomKeyProblem::Malformed) => return Opened::Never(Closed::Key(problem)),
-        Err(problem) => return Opened::Later(Closed::Key(problem)),
+        Err(problem @ RandomKeyProblem::Malformed) => return Opened::Never(Closed::Key(*problem)),
+        Err(problem) => return Opened::Later(Closed::Key(*problem)),
     };
-    match driver.decrypt(&random_key, &sealed.message) {
+    match driver.decrypt(random_key, &sealed.message) {
         Ok(plain) => Opened::Plain(plain),
         Err(error) if error.retry() == Retry::Never => Opened::Never(Closed::Driver(error)),
         Err(error) => Opened::Later(Closed::Driver(error)),
+    }
+}
+
+/// Opens an item with the company's keys and the library.
+pub fn open(item: &str, keys: &Keys, driver: &mut dyn Driver) -> Opened {
+    match unlock(item, keys) {
+        Some(unlocked) => open_unlocked(item, &unlocked, driver),
+        None => Opened::Never(Closed::Incomplete),
     }
 }

@@ -97,21 +97,24 @@ impl Inner {
         )?))
     }
 
-    /// The key that an encapsulation wrapped data keys under; none when the epoch's private half is gone. The last one is
-    /// remembered: captures of one second share it, and working it out costs more than all else about a capture.
+    /// The key that an encapsulation wrapped data keys under; none when the epoch's private half is gone. The last two are
+    /// remembered: captures of one second share one, and working it out costs more than all else about a capture. Two,
+    /// because what is opened ahead comes to the next before the follower has done with the one.
     pub fn encapsulated_key(&self, sealing: &Sealing) -> Result<Option<Key>, VaultError> {
         let mut last = locked(&self.encapsulated);
-        let known = last
-            .as_ref()
-            .filter(|last| last.epoch == sealing.epoch && last.encapsulation == sealing.encapsulation);
-        if let Some(known) = known {
+        let is_it = |known: &&Encapsulated| {
+            known.epoch == sealing.epoch && known.encapsulation == sealing.encapsulation
+        };
+        if let Some(known) = last.iter().flatten().find(is_it) {
             return Ok(Some(known.key.clone()));
         }
         let Some(private) = self.epoch_private(sealing.epoch)? else {
             return Ok(None);
         };
         let key = private.decapsulate(&sealing.encapsulation)?;
-        *last = Some(Encapsulated {
+        let [newest, older] = &mut *last;
+        std::mem::swap(newest, older);
+        *newest = Some(Encapsulated {
             epoch: sealing.epoch,
             encapsulation: sealing.encapsulation,
             key: key.clone(),
@@ -156,7 +159,7 @@ impl Inner {
             body: Vec::new(),
         }])?;
         keys.destroy(&over, at)?;
-        *locked(&self.encapsulated) = None;
+        *locked(&self.encapsulated) = [None, None];
         Ok(())
     }
 }

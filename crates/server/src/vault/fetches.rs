@@ -8,7 +8,7 @@ use model::entry::{Gap, GapCause, Kind, Origin};
 use model::record::{Attachment, AttachmentState, Record};
 use model::{MessageId, Position, Timestamp};
 use seal::Key;
-use seal::envelope::{CHUNK_BYTES, Purpose, stream_head};
+use seal::envelope::{CHUNK_BYTES, Purpose, Sealer, stream_head};
 use store::catalogue::FetchRow;
 use store::ledger::Draft;
 use tokio::sync::watch;
@@ -234,19 +234,31 @@ impl Inner {
         descriptor: &Descriptor,
         bytes: &[u8],
     ) -> Result<Vec<Draft>, VaultError> {
-        let mut sealer = self.epoch()?.encapsulate()?.sealer(origin, purpose)?;
-        let mut stream = stream_head(&serde_json::to_vec(descriptor).unwrap_or_default());
-        stream.extend_from_slice(bytes);
-        let mut drafts = Vec::new();
-        let mut chunks = stream.chunks(CHUNK_BYTES).peekable();
-        while let Some(chunk) = chunks.next() {
-            let mut body = Vec::with_capacity(chunk.len() + seal::suite::TAG_BYTES);
-            body.extend_from_slice(chunk);
-            let kind = sealer.seal(&mut body, chunks.peek().is_none())?;
-            drafts.push(Draft { kind, body });
-        }
-        Ok(drafts)
+        sealed_by(
+            self.epoch()?.encapsulate()?.sealer(origin, purpose)?,
+            descriptor,
+            bytes,
+        )
     }
+}
+
+/// Bytes and what is known of them, in chunks.
+pub fn sealed_by(
+    mut sealer: Sealer,
+    descriptor: &Descriptor,
+    bytes: &[u8],
+) -> Result<Vec<Draft>, VaultError> {
+    let mut stream = stream_head(&serde_json::to_vec(descriptor).unwrap_or_default());
+    stream.extend_from_slice(bytes);
+    let mut drafts = Vec::new();
+    let mut chunks = stream.chunks(CHUNK_BYTES).peekable();
+    while let Some(chunk) = chunks.next() {
+        let mut body = Vec::with_capacity(chunk.len() + seal::suite::TAG_BYTES);
+        body.extend_from_slice(chunk);
+        let kind = sealer.seal(&mut body, chunks.peek().is_none())?;
+        drafts.push(Draft { kind, body });
+    }
+    Ok(drafts)
 }
 
 impl Inner {

@@ -16,8 +16,9 @@ use super::{
     Inner, Progress, Trouble, VaultError, archive, consent, gaps, governance, locked, normalize, statement,
 };
 
-/// Captures normalized before new entries are looked at again.
-const CAPTURES_AT_ONCE: u32 = 512;
+/// Captures normalized before new entries are looked at again. Several times what is written together: while that is written,
+/// what opens the next is worked out.
+const CAPTURES_AT_ONCE: u32 = 2048;
 
 /// Groups read in one transaction of the catalogue.
 const GROUPS_AT_ONCE: usize = 256;

@@ -240,7 +240,7 @@ pub(crate) struct Inner {
     acts: (KeyId, Key),
     epoch: Mutex<Epoch>,
     /// See [`Inner::encapsulated_key`].
-    encapsulated: Mutex<Option<Encapsulated>>,
+    encapsulated: Mutex<[Option<Encapsulated>; 2]>,
     epoch_lasts: Duration,
     progress: Mutex<Progress>,
     trouble: Mutex<Option<Trouble>>,
@@ -354,7 +354,7 @@ impl Vault {
             names_key,
             acts,
             epoch: Mutex::new(epoch),
-            encapsulated: Mutex::new(None),
+            encapsulated: Mutex::new([None, None]),
             epoch_lasts: options.epoch_lasts,
             progress: Mutex::new(Progress::default()),
             trouble: Mutex::default(),

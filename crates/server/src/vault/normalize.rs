@@ -7,6 +7,7 @@
 use std::io::{self, Seek, SeekFrom};
 use std::sync::{Arc, atomic::Ordering};
 
+use connect::wecom_archive::pull::Unlocked;
 use connect::{Connector, Report, Sink};
 use model::entry::{Kind, Wrap};
 use model::record::Record;
@@ -17,6 +18,7 @@ use store::ledger::Draft;
 use store::{StoreError, failpoint};
 
 use super::archive::Wrapped;
+use super::archive::ahead::{Ahead, unlocked_ahead};
 use super::captures::{CaptureReader, Descriptor};
 use super::existing::Existing;
 use super::fetches::to_fetch;
@@ -25,8 +27,8 @@ use super::governance::tombs::Tombs;
 use super::labels::Owner;
 use super::parts::{OpenStream, PartWriter, WrittenParts};
 use super::rows::{Reading, seal_row};
-use super::sinks::{Again, Gather, Gathered, Met, Stream, Understood};
-use super::together::{Single, Together};
+use super::sinks::{Again, Gather, Gathered, Met, Stream};
+use super::together::{Single, Together, single_owner};
 use super::{Inner, VaultError, locked};
 
 /// Captures up to this size are parsed into memory first, to see whom they concern; larger ones are exports, and
@@ -45,6 +47,8 @@ pub struct Work<'a> {
     chunks: Vec<Position>,
     descriptor: Descriptor,
     tombs: Tombs<'a>,
+    /// Of an item of an archive whose random key was opened ahead.
+    unlocked: Option<Unlocked>,
 }
 
 /// What is to be written to the catalogue of a capture.
@@ -59,19 +63,26 @@ struct Made {
 /// Normalizes captures in their order. What is written of each is there, or none of it counts.
 pub fn normalize(inner: &Arc<Inner>, rows: &[CaptureRow]) -> Result<(), VaultError> {
     super::consent::refresh(inner)?;
-    let mut together = Together::new(inner);
-    for row in rows {
-        if inner.closing.load(Ordering::SeqCst) {
-            break;
+    unlocked_ahead(inner, rows, |ahead| {
+        let mut together = Together::new(inner);
+        for row in rows {
+            if inner.closing.load(Ordering::SeqCst) {
+                break;
+            }
+            one(inner, row, ahead, &mut together)?;
         }
-        one(inner, row, &mut together)?;
-    }
-    together.write()
+        together.write()
+    })
 }
 
 /// Normalizes a capture, or leaves it to be written with its neighbours. Whoever writes on his own writes those before
 /// first: repeats are told by what earlier captures say.
-fn one(inner: &Arc<Inner>, row: &CaptureRow, together: &mut Together<'_>) -> Result<(), VaultError> {
+fn one(
+    inner: &Arc<Inner>,
+    row: &CaptureRow,
+    ahead: &Ahead,
+    together: &mut Together<'_>,
+) -> Result<(), VaultError> {
     let (wrap, parts, chunks) = {
         let catalogue = locked(&inner.catalogue);
         (
@@ -118,6 +129,7 @@ fn one(inner: &Arc<Inner>, row: &CaptureRow, together: &mut Together<'_>) -> Res
         chunks,
         descriptor,
         tombs: Tombs::of(inner, &row.connection, row.locked_until),
+        unlocked: ahead.take(row.position),
     };
     if parts.is_empty() && reader.len() <= SMALL_BYTES {
         let wrapped = inner.wrapped(row, wrap)?;
@@ -317,7 +329,10 @@ impl Work<'_> {
     ) -> Result<(Report, bool), VaultError> {
         let secrets = self.inner.opening_secrets(self.connector, &self.row.connection);
         let options = self.descriptor.parse_options(secrets);
-        if let Some(parsed) = self.inner.parse_archived(self.row, &mut reader, &options, sink)? {
+        if let Some(parsed) =
+            self.inner
+                .parse_archived(self.row, &mut reader, &options, self.unlocked.as_ref(), sink)?
+        {
             return Ok(parsed);
         }
         let parsed = self.connector.parse(&mut reader, &options, sink);
@@ -546,36 +561,4 @@ pub fn store_normalized(
     }
     let report = report.map(|report| serde_json::to_string(report).unwrap_or_default());
     catalogue.set_capture(capture, CaptureState::Normalized, report.as_deref())
-}
-
-/// The one owner of everything in a capture: `Some(None)` when nothing has an owner, `None` when there are several.
-#[expect(clippy::option_option, reason = "none, one unknown, one known: three answers")]
-fn single_owner(gathered: &Gathered) -> Option<Option<Owner>> {
-    let mut only: Option<Owner> = None;
-    let records = gathered.records.iter().map(|record| record.facts.owner);
-    let belongings = gathered.belongings.iter().map(|belonging| Owner {
-        // A contact card has no month of its own.
-        month: only_month(gathered).unwrap_or(belonging.owner.month),
-        ..belonging.owner
-    });
-    for owner in records.chain(belongings) {
-        if owner.conversation.is_none() && owner.person.is_none() {
-            continue;
-        }
-        match only {
-            None => only = Some(owner),
-            Some(known) if known == owner => {}
-            Some(_) => return None,
-        }
-    }
-    Some(only)
-}
-
-fn only_month(gathered: &Gathered) -> Option<i32> {
-    let owned = |record: &&Understood| record.facts.owner.person.is_some();
-    gathered
-        .records
-        .iter()
-        .find(owned)
-        .map(|record| record.facts.owner.month)
 }

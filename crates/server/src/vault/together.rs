@@ -21,11 +21,14 @@ use super::labels::Owner;
 use super::normalize::store_normalized;
 use super::parts::OwnerKeys;
 use super::rows::seal_row;
-use super::sinks::Gathered;
+use super::sinks::{Gathered, Understood};
 use super::{Inner, VaultError, locked};
 
 /// Understood records held in memory at once have at most about this many bytes of JSON.
 const JSON_BYTES_MAX: usize = 8 << 20;
+
+/// Captures written together: an append and a transaction cost little of each among so many.
+const WAITING_MAX: usize = 512;
 
 /// A capture that concerns one author and conversation, or nobody.
 pub struct Single {
@@ -68,7 +71,7 @@ impl<'a> Together<'a> {
         let json = single.gathered.records.iter().map(|record| record.json.len());
         self.json_bytes += json.sum::<usize>();
         self.waiting.push(single);
-        if self.json_bytes > JSON_BYTES_MAX {
+        if self.json_bytes > JSON_BYTES_MAX || self.waiting.len() >= WAITING_MAX {
             self.write()?;
         }
         Ok(())
@@ -183,4 +186,36 @@ fn wrap(single: &Single, keys: &OwnerKeys) -> Result<Draft, VaultError> {
         kind: Kind::Wrap(wrap),
         body: Vec::new(),
     })
+}
+
+/// The one owner of everything in a capture: `Some(None)` when nothing has an owner, `None` when there are several.
+#[expect(clippy::option_option, reason = "none, one unknown, one known: three answers")]
+pub fn single_owner(gathered: &Gathered) -> Option<Option<Owner>> {
+    let mut only: Option<Owner> = None;
+    let records = gathered.records.iter().map(|record| record.facts.owner);
+    let belongings = gathered.belongings.iter().map(|belonging| Owner {
+        // A contact card has no month of its own.
+        month: only_month(gathered).unwrap_or(belonging.owner.month),
+        ..belonging.owner
+    });
+    for owner in records.chain(belongings) {
+        if owner.conversation.is_none() && owner.person.is_none() {
+            continue;
+        }
+        match only {
+            None => only = Some(owner),
+            Some(known) if known == owner => {}
+            Some(_) => return None,
+        }
+    }
+    Some(only)
+}
+
+fn only_month(gathered: &Gathered) -> Option<i32> {
+    let owned = |record: &&Understood| record.facts.owner.person.is_some();
+    gathered
+        .records
+        .iter()
+        .find(owned)
+        .map(|record| record.facts.owner.month)
 }

@@ -116,6 +116,61 @@ fn an_item_of_a_missing_key_version_is_a_problem_until_the_key_is_added_and_then
 }
 
 #[test]
+fn of_many_items_opened_side_by_side_each_is_opened_by_its_own_key_and_stands_in_its_place() {
+    const ITEMS: u64 = 700;
+    let (folder, hand) = (tempfile::tempdir().unwrap(), Hand::new());
+    let keys = [3, 4, 5].map(|version| CompanyKey::generate(version).unwrap());
+    // Of the third only the wrong half is known at first.
+    let wrong = CompanyKey::generate(5).unwrap();
+    let secrets = |third: &CompanyKey| [&keys[0], &keys[1], third].map(|key| key.secret().unwrap());
+    let vault = hand.create(folder.path());
+    connect_with(&vault, "wecom-archive", &secrets(&wrong));
+    let mut archive = FakeDriver::default();
+    for seq in 1..=ITEMS {
+        let (id, text) = (format!("m{seq}"), format!("dose {seq} of many"));
+        let key = &keys[(seq % 7 % 3) as usize];
+        archive.add(seq, &id, key, &message(&id, &text)).unwrap();
+    }
+    use_fake(&vault, archive);
+    assert_eq!(
+        vault.pull_archive("archive").unwrap(),
+        Pulled::Items(usize::try_from(ITEMS).unwrap())
+    );
+    let opened = |opens: &dyn Fn(u64) -> bool| {
+        let of_third = |seq: u64| seq % 7 % 3 == 2;
+        let mut found: Vec<(u64, String, String)> = search(&vault, "many")
+            .iter()
+            .map(|found| {
+                let (capture, _) = found["id"].as_str().unwrap().split_once('.').unwrap();
+                let text = |name: &str| found["record"][name].as_str().unwrap().to_owned();
+                (capture.parse().unwrap(), text("platform_id"), text("text"))
+            })
+            .collect();
+        found.sort_unstable();
+        let said: Vec<(String, String)> = found.into_iter().map(|(_, id, text)| (id, text)).collect();
+        let expected = (1..=ITEMS).filter(|seq| opens(*seq) || !of_third(*seq));
+        let expected: Vec<_> = expected
+            .map(|seq| (format!("m{seq}"), format!("dose {seq} of many")))
+            .collect();
+        assert_eq!(said, expected);
+    };
+    opened(&|_| false);
+    let closed = || vault.status().unwrap()["connections"][0]["archive"]["closed"].clone();
+    assert_eq!(
+        closed(),
+        serde_json::json!({ "private-key-wrong": ITEMS * 2 / 7 })
+    );
+    // The right half comes: they are opened side by side again.
+    connect_with(&vault, "wecom-archive", &secrets(&keys[2]));
+    while closed() != serde_json::json!({}) {
+        std::thread::yield_now();
+    }
+    opened(&|_| true);
+    vault.rebuild().unwrap();
+    opened(&|_| true);
+}
+
+#[test]
 fn a_key_of_the_right_version_that_is_another_opens_nothing_and_stops_nothing() {
     let (folder, hand) = (tempfile::tempdir().unwrap(), Hand::new());
     let (theirs, ours) = (CompanyKey::generate(3).unwrap(), CompanyKey::generate(3).unwrap());

@@ -3,6 +3,7 @@
 //! A crash between the two asks for the same items once more; they are kept and marked as repeats. The driver that asks
 //! the vendor is another than the one that opens, so that a slow vendor does not hold up understanding.
 
+pub(crate) mod ahead;
 mod provisional;
 pub mod run;
 mod status;
@@ -20,7 +21,7 @@ use connect::wecom_archive::account::{
 use connect::wecom_archive::driver::{Driver, DriverError};
 use connect::wecom_archive::keys::{KeyProblem, Keys};
 use connect::wecom_archive::media::Media;
-use connect::wecom_archive::pull::{self, Alarm, Closed, Next, Opened, Pull};
+use connect::wecom_archive::pull::{self, Alarm, Closed, Next, Opened, Pull, Unlocked};
 use connect::wecom_archive::{WecomArchive, opened};
 use connect::{Connector, ParseOptions, Report, Secrets, Sink};
 use model::entry::{GapCause, Origin};
@@ -33,6 +34,7 @@ use zeroize::Zeroizing;
 
 use super::captures::{CaptureReader, Descriptor};
 use super::connections::ConnectionConfig;
+use super::fetches::sealed_by;
 use super::{Inner, Vault, VaultError, locked};
 use crate::wecom::{LibraryDriver, LibraryOptions};
 pub use provisional::{SUPERSEDED, Wrapped};
@@ -74,7 +76,7 @@ struct Archive {
     /// A file that came in part.
     media: Mutex<Option<(MessageId, u16, Media)>>,
     /// As they were when so many changes of connections had been counted.
-    keys: Mutex<Option<(u64, Keys)>>,
+    keys: Mutex<Option<(u64, Arc<Keys>)>>,
 }
 
 /// Archives by connection.
@@ -332,6 +334,8 @@ impl Inner {
             content_type: Some("application/json".to_owned()),
             ..Descriptor::default()
         };
+        // One an answer: working it out costs more than all else about an item, here and where it is opened.
+        let encapsulation = self.epoch()?.encapsulate()?;
         let (mut drafts, mut bytes) = (Vec::new(), 0);
         for item in items {
             let origin = Origin {
@@ -343,7 +347,8 @@ impl Inner {
                 secret: 0,
                 minimum_lock_days: config.minimum_lock_days,
             };
-            drafts.extend(self.sealed(origin, Purpose::Capture, &descriptor, item.as_bytes())?);
+            let sealer = encapsulation.sealer(origin, Purpose::Capture)?;
+            drafts.extend(sealed_by(sealer, &descriptor, item.as_bytes())?);
             bytes += item.len();
             if bytes >= STEP_BYTES {
                 self.ledger.append(std::mem::take(&mut drafts))?;
@@ -362,19 +367,20 @@ impl Inner {
         row: &CaptureRow,
         reader: &mut CaptureReader,
         options: &ParseOptions,
+        unlocked: Option<&Unlocked>,
         sink: &mut dyn Sink,
     ) -> Result<Option<(Report, bool)>, VaultError> {
         if row.connector != WecomArchive.id() || options.file_name.is_some() || reader.len() > ITEM_BYTES_MAX
         {
             return Ok(None);
         }
-        let mut bytes = Vec::new();
-        reader.read_to_end(&mut bytes).map_err(VaultError::Capture)?;
-        // What was pulled was UTF-8, or it would not have been sealed.
-        let item = String::from_utf8_lossy(&bytes);
-        let opened = match self.archive(&row.connection) {
-            Some(archive) => self.open_item(&row.connection, &archive, &item),
-            None => Opened::Later(Closed::Driver(DriverError::Failed(
+        let item = item_of(reader)?;
+        let opened = match (self.archive(&row.connection), unlocked) {
+            (Some(archive), Some(unlocked)) => {
+                pull::open_unlocked(&item, unlocked, &mut **locked(&archive.opens))
+            }
+            (Some(archive), None) => self.open_item(&row.connection, &archive, &item),
+            (None, _) => Opened::Later(Closed::Driver(DriverError::Failed(
                 "the connection has no library that opens it",
             ))),
         };
@@ -384,11 +390,17 @@ impl Inner {
     }
 
     fn open_item(&self, connection: &str, archive: &Archive, item: &str) -> Opened {
+        let keys = self.keys_in_force(connection, archive);
+        pull::open(item, &keys, &mut **locked(&archive.opens))
+    }
+
+    /// The company's keys, read anew when a connection was changed since.
+    fn keys_in_force(&self, connection: &str, archive: &Archive) -> Arc<Keys> {
         let mut keys = locked(&archive.keys);
         let changes = self.changes.load(Ordering::SeqCst);
         let known = keys.take().filter(|(at, _)| *at == changes);
-        let (_, keys) = keys.insert(known.unwrap_or_else(|| (changes, self.archive_keys(connection))));
-        pull::open(item, keys, &mut **locked(&archive.opens))
+        let read = || (changes, Arc::new(self.archive_keys(connection)));
+        keys.insert(known.unwrap_or_else(read)).1.clone()
     }
 
     /// The company's keys. With something among them that is none, there is none: every item says which it lacks, and
@@ -401,6 +413,14 @@ impl Inner {
             Keys::default()
         })
     }
+}
+
+/// An item that was pulled. It was UTF-8, or it would not have been sealed.
+fn item_of(reader: &mut CaptureReader) -> Result<String, VaultError> {
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes).map_err(VaultError::Capture)?;
+    Ok(String::from_utf8(bytes)
+        .unwrap_or_else(|wrong| String::from_utf8_lossy(wrong.as_bytes()).into_owned()))
 }
 
 fn keys_of(secrets: &Secrets) -> Result<Keys, KeyProblem> {
