@@ -45,10 +45,13 @@ pub struct Source {
     pub door: Door,
 }
 
+/// Posts a message to a server that runs; the status of the answer.
+pub type Post = fn(&Place, SocketAddr, &Said) -> io::Result<u16>;
+
 /// How a message comes in.
 pub enum Door {
     /// Posted to a server that runs; the status of the answer.
-    Posted(fn(&Place, SocketAddr, &Said) -> io::Result<u16>),
+    Posted(Post),
     /// The vendor holds it from now on, until it is pulled. Numbers follow each other.
     Pulled(fn(&Place, &Said)),
     /// Handed in as a file with others; its name and content, where each message has so many characters more.
@@ -95,7 +98,7 @@ pub fn connect(place: &Place) {
 }
 
 /// Those whose messages are posted.
-pub fn posted() -> Vec<fn(&Place, SocketAddr, &Said) -> io::Result<u16>> {
+pub fn posted() -> Vec<Post> {
     let post = |source: &Source| match source.door {
         Door::Posted(post) => Some(post),
         _ => None,
