@@ -12,6 +12,9 @@ pub const MAGIC: [u8; 4] = *b"CHGR";
 /// Bytes before the payload.
 pub const HEAD_BYTES: usize = 24;
 
+/// Bytes before each entry: the lengths of its header and body.
+pub const FRAME_BYTES: usize = 8;
+
 /// Payload of a group; the committer closes a group before it passes this.
 pub const PAYLOAD_BYTES_MAX: usize = 32 << 20;
 

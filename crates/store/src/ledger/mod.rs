@@ -159,8 +159,8 @@ struct Shared {
     moved: Condvar,
     signed: Mutex<Option<Signed>>,
     signed_anew: Condvar,
-    /// The group that an entry was read from last.
-    last_read: Mutex<Option<Arc<read::Group>>>,
+    /// The groups that entries were read from last, the newest first.
+    last_read: Mutex<[Option<Arc<read::Group>>; 2]>,
     /// Why nothing more is taken.
     stopped: Mutex<Option<String>>,
     /// Why the newest entries have no checkpoint.
@@ -220,7 +220,7 @@ impl Ledger {
             moved: Condvar::new(),
             signed: Mutex::new(log.signed()),
             signed_anew: Condvar::new(),
-            last_read: Mutex::new(None),
+            last_read: Mutex::new([None, None]),
             stopped: Mutex::default(),
             unsigned: Mutex::default(),
         });

@@ -1,13 +1,15 @@
 //! Reading entries back, while others are being written.
 
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use model::Position;
+use model::bytes::Malformed;
 use model::entry::Header;
-use seal::group::{HEAD_BYTES, HeadKind, RawEntry};
+use seal::group::{FRAME_BYTES, HEAD_BYTES, HeadKind, RawEntry};
 
 use super::{Ledger, Shared, locked};
 use crate::folder::StoreError;
@@ -57,6 +59,8 @@ pub struct Group {
     /// Where it ends.
     pub end: u64,
     payload: Vec<u8>,
+    /// Where each entry stands in the payload, once one was asked for.
+    places: OnceLock<Vec<Range<usize>>>,
 }
 
 impl Group {
@@ -69,6 +73,39 @@ impl Group {
             StoreError::damaged(format!("group at position {}", self.first), problem.to_string())
         })?;
         Ok((0..).map(|n| self.first.plus(n)).zip(raw).collect())
+    }
+
+    /// One of its entries. Where they stand is found once: asked for one by one, the entries of a group of thousands would
+    /// each be looked for among all.
+    fn entry(&self, position: Position) -> Result<Option<StoredEntry>, StoreError> {
+        let damaged = |problem: Malformed| {
+            StoreError::damaged(format!("group at position {}", self.first), problem.to_string())
+        };
+        let places = match self.places.get() {
+            Some(places) => places,
+            None => {
+                let all = seal::group::entries(&self.payload, self.count).map_err(damaged)?;
+                let places = all.iter().scan(0, |end, raw| {
+                    let begin = *end;
+                    *end += FRAME_BYTES + raw.header.len() + raw.body.len();
+                    Some(begin..*end)
+                });
+                let places = places.collect();
+                self.places.get_or_init(|| places)
+            }
+        };
+        let number = position
+            .0
+            .checked_sub(self.first.0)
+            .and_then(|number| usize::try_from(number).ok());
+        let bytes = number
+            .and_then(|number| places.get(number))
+            .and_then(|place| self.payload.get(place.clone()));
+        let Some(bytes) = bytes else { return Ok(None) };
+        let one = seal::group::entries(bytes, 1).map_err(damaged)?;
+        one.first()
+            .map(|raw| StoredEntry::from_raw(raw, position))
+            .transpose()
     }
 
     fn holds(&self, position: Position) -> bool {
@@ -146,6 +183,7 @@ pub fn group_at(
         offset,
         end,
         payload: buffer,
+        places: OnceLock::new(),
     };
     Ok(if matches {
         Found::Group(group)
@@ -274,23 +312,27 @@ impl Ledger {
         if position >= self.head() {
             return Ok(None);
         }
-        let Some(group) = self.group_of(position)? else {
-            return Ok(None);
-        };
-        let entries = group.entries()?;
-        let found = entries.iter().find(|(at, _)| *at == position);
-        found.map(|(at, raw)| StoredEntry::from_raw(raw, *at)).transpose()
+        match self.group_of(position)? {
+            Some(group) => group.entry(position),
+            None => Ok(None),
+        }
     }
 
-    /// The group that holds an entry. The last one read is remembered: entries are mostly asked for in order, and a
-    /// group under load holds hundreds.
+    /// The group that holds an entry. The last two read are remembered: entries are mostly asked for in order, a group under
+    /// load holds hundreds, and who looks ahead comes to the next before others have done with the one.
     fn group_of(&self, position: Position) -> Result<Option<Arc<Group>>, StoreError> {
-        let last = locked(&self.shared.last_read).clone();
-        if let Some(group) = last.filter(|group| group.holds(position)) {
-            return Ok(Some(group));
+        let known = {
+            let last = locked(&self.shared.last_read);
+            last.iter().flatten().find(|group| group.holds(position)).cloned()
+        };
+        if known.is_some() {
+            return Ok(known);
         }
         let group = self.scan(position).next_group()?.map(Arc::new);
-        locked(&self.shared.last_read).clone_from(&group);
+        let mut last = locked(&self.shared.last_read);
+        let [newest, older] = &mut *last;
+        std::mem::swap(newest, older);
+        newest.clone_from(&group);
         Ok(group)
     }
 }
