@@ -96,6 +96,7 @@ fn one(
     } else {
         Some(Existing::read(inner, &parts)?)
     };
+    let read = ahead.take(row.position);
     let key = if row.closed {
         together.write()?;
         match &existing {
@@ -107,6 +108,8 @@ fn one(
                 inner.epoch_key(super::captures::sealing(&first)?)?
             }
         }
+    } else if let Some(read) = &read {
+        Some(read.key.clone())
     } else {
         inner.data_key(row, wrap)?
     };
@@ -129,7 +132,7 @@ fn one(
         chunks,
         descriptor,
         tombs: Tombs::of(inner, &row.connection, row.locked_until),
-        unlocked: ahead.take(row.position),
+        unlocked: read.map(|read| read.unlocked),
     };
     if parts.is_empty() && reader.len() <= SMALL_BYTES {
         let wrapped = inner.wrapped(row, wrap)?;

@@ -11,6 +11,7 @@ use connect::Connector;
 use connect::wecom_archive::WecomArchive;
 use connect::wecom_archive::pull::{self, Unlocked};
 use model::Position;
+use seal::Key;
 use store::catalogue::CaptureRow;
 
 use super::super::captures::CaptureReader;
@@ -30,12 +31,20 @@ struct Item<'a> {
     archive: Arc<Archive>,
 }
 
+/// What was worked out of an item.
+pub struct Read {
+    /// Its data key.
+    pub key: Key,
+    /// Its random key, or why it has none.
+    pub unlocked: Unlocked,
+}
+
 /// What became of one.
 enum State {
     /// Nobody came to it yet.
     Waits,
-    /// Its random key, or why it has none. Nothing where it could not be read ahead: the follower does it, and says why.
-    Done(Option<Unlocked>),
+    /// Nothing where it could not be read ahead: the follower does it, and says why.
+    Done(Option<Read>),
 }
 
 /// Random keys that were opened ahead, or are being opened.
@@ -108,12 +117,12 @@ impl Drop for Stop<'_> {
 struct Taken<'a> {
     ahead: &'a Ahead,
     at: Position,
-    unlocked: Option<Unlocked>,
+    read: Option<Read>,
 }
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        let done = State::Done(self.unlocked.take());
+        let done = State::Done(self.read.take());
         locked(&self.ahead.states).insert(self.at, done);
         self.ahead.changed.notify_all();
     }
@@ -127,9 +136,9 @@ impl Ahead {
             let mut taken = Taken {
                 ahead: self,
                 at: item.row.position,
-                unlocked: None,
+                read: None,
             };
-            taken.unlocked = unlocked(inner, item).ok().flatten();
+            taken.read = read(inner, item).ok().flatten();
         }
     }
 
@@ -145,12 +154,12 @@ impl Ahead {
         self.changed.notify_all();
     }
 
-    /// The random key of the item at a position, once it is there; nothing where it is not opened ahead.
-    pub fn take(&self, at: Position) -> Option<Unlocked> {
+    /// What was worked out of the item at a position, once it is; nothing where it is not opened ahead.
+    pub fn take(&self, at: Position) -> Option<Read> {
         let mut states = locked(&self.states);
         loop {
             match states.remove(&at)? {
-                State::Done(unlocked) => return unlocked,
+                State::Done(read) => return read,
                 waits @ State::Waits => {
                     states.insert(at, waits);
                     states = self.changed.wait(states).unwrap_or_else(PoisonError::into_inner);
@@ -160,15 +169,16 @@ impl Ahead {
     }
 }
 
-fn unlocked(inner: &Arc<Inner>, item: &Item<'_>) -> Result<Option<Unlocked>, VaultError> {
+fn read(inner: &Arc<Inner>, item: &Item<'_>) -> Result<Option<Read>, VaultError> {
     let Some(key) = inner.data_key(item.row, item.wrap)? else {
         return Ok(None);
     };
     let chunks = vec![item.row.position];
-    let (mut reader, descriptor) = CaptureReader::open(inner.clone(), item.row, key, chunks)?;
+    let (mut reader, descriptor) = CaptureReader::open(inner.clone(), item.row, key.clone(), chunks)?;
     if descriptor.file_name.is_some() {
         return Ok(None);
     }
     let keys = inner.keys_in_force(&item.row.connection, &item.archive);
-    Ok(pull::unlock(&item_of(&mut reader)?, &keys))
+    let unlocked = pull::unlock(&item_of(&mut reader)?, &keys);
+    Ok(unlocked.map(|unlocked| Read { key, unlocked }))
 }
