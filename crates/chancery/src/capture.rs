@@ -94,12 +94,15 @@ pub fn perform(vault: &Vault, asked: Asked) -> Result<Value, Failure> {
     })
 }
 
+/// How an answer is said to people.
+type Say = Box<dyn Fn(&Value) -> Words>;
+
 /// Does what was typed; answers the exit code.
 ///
 /// # Errors
 /// What went wrong.
 pub fn capture(global: &Global, command: CaptureCommand) -> Result<u8, Failure> {
-    let (asked, words): (Asked, Box<dyn Fn(&Value) -> Words>) = match command {
+    let (asked, words): (Asked, Say) = match command {
         CaptureCommand::Gaps(args) => {
             let wanted = GapsWanted {
                 connection: args.connection,

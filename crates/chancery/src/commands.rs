@@ -13,8 +13,8 @@ use crate::operation::{Chosen, Export, Import, Interim, Operation};
 use crate::print::{self, Words};
 use crate::progress::Bar;
 use crate::{
-    alarm, anchor, capture, connection, consent, copies, custodian, demo, dmz, escrow, files, governing, init,
-    owner, parse, perform, reconcile, serve, tables, user, verify, witness,
+    alarm, anchor, capture, connection, consent, copies, custodian, demo, dmz, escrow, files, governing,
+    init, owner, parse, perform, reconcile, serve, tables, user, verify, witness,
 };
 
 /// Does what was typed; answers the exit code.

@@ -112,6 +112,7 @@ fn connect(vault: &Vault, key: &CompanyKey) {
             .into_iter()
             .collect::<Settings>(),
         minimum_lock_days: 0,
+        secret_expires: std::collections::BTreeMap::new(),
     };
     let mut secrets = Secrets::default();
     let secret = vec![Zeroizing::new(b"secret of the archive".to_vec())];
