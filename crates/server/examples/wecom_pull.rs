@@ -2,7 +2,7 @@
 //! on the same processors: one is needed a message, and there is no way around it.
 //!
 //! `cargo run --release -p server --example wecom_pull -- [ITEMS] [FEWER]`. Memory is compared with a pull of `FEWER` items. The
-//! vendor is the fake driver: what it costs to encrypt counts against us.
+//! vendor is the fake driver: its RSA was done before, the rest of what it does counts against us.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use connect::wecom_archive::driver::{Driver, DriverError, Slice};
-use connect::wecom_archive::fake::{CompanyKey, FakeDriver};
+use connect::wecom_archive::fake::{CompanyKey, FakeDriver, RandomKey};
 use connect::wecom_archive::items::items;
 use connect::wecom_archive::keys::Keys;
 use connect::wecom_archive::pull::unlock;
@@ -40,9 +40,12 @@ fn now() -> Timestamp {
     Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap())
 }
 
+/// Random keys that the vendor encrypted before: a real one does it on machines of its own. We open the one of each item.
+const RANDOM_KEYS: usize = 4096;
+
 /// An archive of so many messages, each made when it is asked for.
 struct Vendor {
-    key: Arc<CompanyKey>,
+    random_keys: Arc<Vec<RandomKey>>,
     items: u64,
 }
 
@@ -60,7 +63,8 @@ impl Driver for Vendor {
         let last = self.items.min(seq + u64::from(limit));
         let mut archive = FakeDriver::default();
         for seq in seq + 1..=last {
-            archive.add(seq, &format!("{seq}_1760000000"), &self.key, &message(seq))?;
+            let key = &self.random_keys[usize::try_from(seq).unwrap() % RANDOM_KEYS];
+            archive.add_under(seq, &format!("{seq}_1760000000"), key, &message(seq))?;
         }
         archive.fetch(seq, limit)
     }
@@ -124,7 +128,7 @@ fn connect(vault: &Vault, key: &CompanyKey) {
 }
 
 /// Pulls an archive of so many; items a second until all are understood.
-fn pulled(key: &Arc<CompanyKey>, items: u64) -> f64 {
+fn pulled(key: &CompanyKey, items: u64) -> f64 {
     let folder = tempfile::tempdir_in(".").unwrap();
     let unlock = Unlock::Passphrase(b"a passphrase of the benchmark");
     let cost = PassphraseCost {
@@ -134,9 +138,11 @@ fn pulled(key: &Arc<CompanyKey>, items: u64) -> f64 {
     create(folder.path(), "cn".parse().unwrap(), &unlock, cost, None, now()).unwrap();
     let vault = Vault::open(folder.path(), &unlock, VaultOptions::with_clock(Arc::new(now))).unwrap();
     connect(&vault, key);
+    let random_keys = (0..RANDOM_KEYS).map(|n| RandomKey::of(&n.to_string(), key).unwrap());
+    let random_keys = Arc::new(random_keys.collect::<Vec<_>>());
     let vendor = || {
         Box::new(Vendor {
-            key: key.clone(),
+            random_keys: random_keys.clone(),
             items,
         })
     };
@@ -188,7 +194,7 @@ fn measured(items: u64) -> (f64, u64) {
 }
 
 fn one(items: u64) {
-    let key = Arc::new(CompanyKey::generate(1).unwrap());
+    let key = CompanyKey::generate(1).unwrap();
     let before = alone(&key);
     let rate = pulled(&key, items);
     let after = alone(&key);

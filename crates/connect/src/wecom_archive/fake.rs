@@ -62,6 +62,28 @@ impl CompanyKey {
     }
 }
 
+/// What a message is encrypted under, and the same encrypted for the company.
+pub struct RandomKey {
+    version: u64,
+    plain: String,
+    sealed: String,
+}
+
+impl RandomKey {
+    /// The one of this name: the same each time, for nothing here is a secret.
+    ///
+    /// # Errors
+    /// When the provider cannot encrypt.
+    pub fn of(name: &str, key: &CompanyKey) -> Result<RandomKey, DriverError> {
+        let plain = STANDARD.encode(digest::digest(&SHA256, name.as_bytes()));
+        Ok(RandomKey {
+            version: key.version,
+            sealed: key.encrypted(plain.as_bytes())?,
+            plain,
+        })
+    }
+}
+
 /// An archive in memory.
 #[derive(Clone, Default)]
 pub struct FakeDriver {
@@ -78,11 +100,23 @@ impl FakeDriver {
     /// # Errors
     /// When the provider cannot encrypt.
     pub fn add(&mut self, seq: u64, id: &str, key: &CompanyKey, message: &str) -> Result<(), DriverError> {
-        // Not a secret: the same archive is made each time.
-        let random_key = STANDARD.encode(digest::digest(&SHA256, format!("{seq} {id}").as_bytes()));
-        let sealed = key.encrypted(random_key.as_bytes())?;
+        let random_key = RandomKey::of(&format!("{seq} {id}"), key)?;
+        self.add_under(seq, id, &random_key, message)
+    }
+
+    /// As [`FakeDriver::add`], under a random key that was encrypted before.
+    ///
+    /// # Errors
+    /// When the provider cannot encrypt.
+    pub fn add_under(
+        &mut self,
+        seq: u64,
+        id: &str,
+        key: &RandomKey,
+        message: &str,
+    ) -> Result<(), DriverError> {
         let mut bytes = message.as_bytes().to_vec();
-        let cipher = cipher(random_key.as_bytes()).ok_or(DriverError::Code(10008))?;
+        let cipher = cipher(key.plain.as_bytes()).ok_or(DriverError::Code(10008))?;
         cipher
             .seal_in_place_append_tag(Nonce::assume_unique_for_key([0; 12]), Aad::empty(), &mut bytes)
             .map_err(broken)?;
@@ -90,7 +124,7 @@ impl FakeDriver {
             "seq": seq,
             "msgid": id,
             "publickey_ver": key.version,
-            "encrypt_random_key": sealed,
+            "encrypt_random_key": key.sealed,
             "encrypt_chat_msg": STANDARD.encode(bytes),
         });
         self.items.push((seq, item.to_string()));
