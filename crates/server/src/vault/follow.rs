@@ -12,6 +12,7 @@ use store::StoreError;
 use store::catalogue::{CaptureRow, CaptureState, Catalogue, GapRow};
 use store::failpoint;
 
+use super::archive::ahead::{Ahead, unlocked_ahead};
 use super::{
     Inner, Progress, Trouble, VaultError, archive, consent, gaps, governance, locked, normalize, statement,
 };
@@ -166,6 +167,12 @@ fn delete_if_asked(inner: &Inner) -> Result<(), VaultError> {
 fn step(inner: &Arc<Inner>) -> Result<bool, VaultError> {
     sweep(inner)?;
     inner.open_again()?;
+    // What waits already is opened while entries are read that came meanwhile: reading them needs no key.
+    let waiting = locked(&inner.catalogue).captures_to_normalize(CAPTURES_AT_ONCE)?;
+    unlocked_ahead(inner, waiting.iter(), |ahead| round(inner, ahead))
+}
+
+fn round(inner: &Arc<Inner>, ahead: &Ahead) -> Result<bool, VaultError> {
     // Wraps and parts that exist must be known before anything is normalized, or it would be written out twice.
     let head = inner.ledger.head();
     let mut busy = false;
@@ -182,25 +189,30 @@ fn step(inner: &Arc<Inner>) -> Result<bool, VaultError> {
     if governance::destroy::carry_out(inner, waiting)? {
         return Ok(true);
     }
-    normalize::normalize(inner, &captures)?;
-    busy |= !captures.is_empty();
-    if captures.is_empty() {
-        let followed = position_of(&locked(&inner.catalogue))?;
-        inner.set_progress(|progress| progress.normalized = followed);
-        if !busy {
-            let unfinished = locked(&inner.catalogue).unfinished_epochs()?;
-            inner.end_epochs(&unfinished)?;
-            inner.end_provisional()?;
-            busy |= gaps::look(inner)?;
-            // Not before every gap that is known stands in the ledger, and was read back from it.
-            let stated = !busy && statement::state(inner)?;
-            busy |= stated;
-            if !stated {
-                inner.set_progress(|progress| progress.looks += 1);
-            }
-        }
+    normalize::normalize(inner, &captures, ahead)?;
+    if !captures.is_empty() {
+        return Ok(true);
     }
-    Ok(busy)
+    let followed = position_of(&locked(&inner.catalogue))?;
+    inner.set_progress(|progress| progress.normalized = followed);
+    if busy {
+        return Ok(true);
+    }
+    nothing_waits(inner)
+}
+
+/// What is left for when all that arrived is understood; `true` when something was written.
+fn nothing_waits(inner: &Arc<Inner>) -> Result<bool, VaultError> {
+    let unfinished = locked(&inner.catalogue).unfinished_epochs()?;
+    inner.end_epochs(&unfinished)?;
+    inner.end_provisional()?;
+    let found = gaps::look(inner)?;
+    // Not before every gap that is known stands in the ledger, and was read back from it.
+    let stated = !found && statement::state(inner)?;
+    if !stated {
+        inner.set_progress(|progress| progress.looks += 1);
+    }
+    Ok(found || stated)
 }
 
 pub fn position_of(catalogue: &Catalogue) -> Result<Position, StoreError> {

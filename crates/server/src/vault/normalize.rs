@@ -18,7 +18,7 @@ use store::ledger::Draft;
 use store::{StoreError, failpoint};
 
 use super::archive::Wrapped;
-use super::archive::ahead::{Ahead, unlocked_ahead};
+use super::archive::ahead::{Ahead, Read, unlocked_ahead};
 use super::captures::{CaptureReader, Descriptor};
 use super::existing::Existing;
 use super::fetches::to_fetch;
@@ -60,16 +60,19 @@ struct Made {
     freeze: Option<Vec<Position>>,
 }
 
-/// Normalizes captures in their order. What is written of each is there, or none of it counts.
-pub fn normalize(inner: &Arc<Inner>, rows: &[CaptureRow]) -> Result<(), VaultError> {
+/// Normalizes captures in their order. What is written of each is there, or none of it counts. Items that are not opened ahead
+/// already are from now on.
+pub fn normalize(inner: &Arc<Inner>, rows: &[CaptureRow], ahead: &Ahead) -> Result<(), VaultError> {
     super::consent::refresh(inner)?;
-    unlocked_ahead(inner, rows, |ahead| {
+    let new = rows.iter().filter(|row| !ahead.has(row.position));
+    unlocked_ahead(inner, new, |more| {
         let mut together = Together::new(inner);
         for row in rows {
             if inner.closing.load(Ordering::SeqCst) {
                 break;
             }
-            one(inner, row, ahead, &mut together)?;
+            let read = || ahead.take(row.position).or_else(|| more.take(row.position));
+            one(inner, row, read, &mut together)?;
         }
         together.write()
     })
@@ -80,7 +83,7 @@ pub fn normalize(inner: &Arc<Inner>, rows: &[CaptureRow]) -> Result<(), VaultErr
 fn one(
     inner: &Arc<Inner>,
     row: &CaptureRow,
-    ahead: &Ahead,
+    read_ahead: impl FnOnce() -> Option<Read>,
     together: &mut Together<'_>,
 ) -> Result<(), VaultError> {
     let (wrap, parts, chunks) = {
@@ -96,7 +99,7 @@ fn one(
     } else {
         Some(Existing::read(inner, &parts)?)
     };
-    let read = ahead.take(row.position);
+    let read = read_ahead();
     let key = if row.closed {
         together.write()?;
         match &existing {

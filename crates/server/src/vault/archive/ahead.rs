@@ -57,9 +57,9 @@ pub struct Ahead {
 }
 
 /// Does `work` while the random keys of items among `rows` are opened beside it.
-pub fn unlocked_ahead<T>(
+pub fn unlocked_ahead<'a, T>(
     inner: &Arc<Inner>,
-    rows: &[CaptureRow],
+    rows: impl Iterator<Item = &'a CaptureRow>,
     work: impl FnOnce(&Ahead) -> Result<T, VaultError>,
 ) -> Result<T, VaultError> {
     let items = items(inner, rows)?;
@@ -86,7 +86,10 @@ pub fn unlocked_ahead<T>(
 }
 
 /// Those that can be read ahead: pulled, in one chunk, of an archive that is pulled now.
-fn items<'a>(inner: &Arc<Inner>, rows: &'a [CaptureRow]) -> Result<Vec<Item<'a>>, VaultError> {
+fn items<'a>(
+    inner: &Arc<Inner>,
+    rows: impl Iterator<Item = &'a CaptureRow>,
+) -> Result<Vec<Item<'a>>, VaultError> {
     let is_item = |row: &&CaptureRow| {
         row.connector == WecomArchive.id()
             && !row.closed
@@ -95,7 +98,7 @@ fn items<'a>(inner: &Arc<Inner>, rows: &'a [CaptureRow]) -> Result<Vec<Item<'a>>
             && row.size_bytes <= ITEM_BYTES_MAX
     };
     let mut found = Vec::new();
-    for row in rows.iter().filter(is_item) {
+    for row in rows.filter(is_item) {
         if let Some(archive) = inner.archive(&row.connection) {
             let wrap = locked(&inner.catalogue).wrap(row.position)?;
             found.push(Item { row, wrap, archive });
@@ -152,6 +155,11 @@ impl Ahead {
         }
         drop(states);
         self.changed.notify_all();
+    }
+
+    /// Whether the item at a position is among those that are opened ahead, and was not taken yet.
+    pub fn has(&self, at: Position) -> bool {
+        locked(&self.states).contains_key(&at)
     }
 
     /// What was worked out of the item at a position, once it is; nothing where it is not opened ahead.
