@@ -1,20 +1,21 @@
 //! `chancery capture`: what is captured, and what is known to be missing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use server::vault::Vault;
+use server::vault::canaries::CanaryWanted;
 use server::vault::gaps::GapsWanted;
 
 use crate::args::Global;
 use crate::failure::{DONE, Failure};
 use crate::governing::Language;
-use crate::operation::{Chosen, Operation};
+use crate::operation::{Chosen, Hidden, Operation};
 use crate::print::{self, Words};
 use crate::tables::{self, rows, text};
-use crate::{commands, governing, owner, statement};
+use crate::{commands, governing, owner, passphrase, statement};
 
 /// `chancery capture`.
 #[derive(Subcommand)]
@@ -36,6 +37,40 @@ pub enum CaptureCommand {
                             ledger, which the next signed checkpoint covers."
     )]
     Statement(StatementArgs),
+    /// Expect a message of your own at a connection every so often: that it does not arrive is a gap and an alarm.
+    #[command(
+        after_help = "Examples: chancery capture expect ward-3 daily --phrase-file phrase.txt --every 24h --grace 2h\n          \
+                            chancery capture expect ward-3 daily --remove\n\n\
+                            The message has to hold the phrase, one line of 12 to 256 characters, exactly as it is. `capture status` \
+                            lists what is expected."
+    )]
+    Expect(ExpectArgs),
+}
+
+/// Arguments of `capture expect`.
+#[derive(Args)]
+pub struct ExpectArgs {
+    /// The connection that is to bring it.
+    pub connection: String,
+    /// What it is called here: a-z, 0-9 and -.
+    pub name: String,
+    /// File with the phrase that the message holds, `-` for standard input.
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "remove",
+        requires = "every"
+    )]
+    pub phrase_file: Option<PathBuf>,
+    /// It arrives at least this often (30m, 24h, 7d).
+    #[arg(long, value_name = "TIME", required_unless_present = "remove", value_parser = seconds)]
+    pub every: Option<u64>,
+    /// It may be this much later.
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = seconds)]
+    pub grace: u64,
+    /// Expect it no more.
+    #[arg(long, conflicts_with_all = ["phrase_file", "every"])]
+    pub remove: bool,
 }
 
 /// Arguments of `capture statement`.
@@ -79,18 +114,56 @@ pub enum Asked {
     Status,
     /// The statement of a day, or the newest.
     Statement(Option<String>),
+    /// Expect a message.
+    Expect {
+        /// Which.
+        wanted: CanaryWanted,
+        /// What it holds.
+        phrase: Hidden,
+    },
+    /// Expect it no more.
+    ExpectNoMore {
+        /// Of which connection.
+        connection: String,
+        /// Which.
+        name: String,
+    },
+}
+
+/// A time as typed (30m, 24h, 7d), in seconds.
+fn seconds(typed: &str) -> Result<u64, String> {
+    let of = |unit: &str, seconds: u64| {
+        let number = typed.strip_suffix(unit)?.parse::<u32>().ok()?;
+        u64::from(number).checked_mul(seconds)
+    };
+    of("m", 60)
+        .or_else(|| of("h", 3600))
+        .or_else(|| of("d", 86_400))
+        .ok_or_else(|| "a number and m, h or d is needed: 30m, 24h, 7d".to_owned())
+}
+
+/// Seconds as they are typed.
+fn typed(seconds: u64) -> String {
+    match seconds {
+        0 => "0m".to_owned(),
+        _ if seconds.is_multiple_of(86_400) && seconds > 86_400 => format!("{}d", seconds / 86_400),
+        _ if seconds.is_multiple_of(3600) => format!("{}h", seconds / 3600),
+        _ => format!("{}m", seconds / 60),
+    }
 }
 
 /// Does it.
 ///
 /// # Errors
 /// What the vault said.
-pub fn perform(vault: &Vault, asked: Asked) -> Result<Value, Failure> {
+pub fn perform(vault: &Vault, asked: Asked, actor: &str) -> Result<Value, Failure> {
     vault.wait_looked(vault.ledger().head())?;
     Ok(match asked {
         Asked::Gaps(wanted) => vault.gaps(&wanted)?,
         Asked::Status => vault.capture_status()?,
         Asked::Statement(day) => vault.completeness_statement(day.as_deref())?,
+        Asked::Expect { wanted, phrase } => vault.expect_canary(&wanted, &phrase.0, actor)?,
+        Asked::ExpectNoMore { connection, name } => vault.expect_canary_no_more(&connection, &name, actor)?,
     })
 }
 
@@ -116,6 +189,7 @@ pub fn capture(global: &Global, command: CaptureCommand) -> Result<u8, Failure> 
             (Asked::Gaps(wanted), Box::new(gaps))
         }
         CaptureCommand::Status => (Asked::Status, Box::new(status)),
+        CaptureCommand::Expect(args) => (expect(args)?, Box::new(expected)),
         CaptureCommand::Statement(args) => {
             if let Some(out) = &args.out {
                 return commands::export_chosen(global, Chosen::Statement(args.day), out, None, args.force);
@@ -134,6 +208,78 @@ pub fn capture(global: &Global, command: CaptureCommand) -> Result<u8, Failure> 
         words(&answer).print()?;
     }
     Ok(DONE)
+}
+
+fn expect(args: ExpectArgs) -> Result<Asked, Failure> {
+    let ExpectArgs { connection, name, .. } = args;
+    let (Some(file), Some(every_seconds), false) = (args.phrase_file, args.every, args.remove) else {
+        return Ok(Asked::ExpectNoMore { connection, name });
+    };
+    let file = match file.as_os_str() == "-" {
+        true => Path::new("/dev/stdin"),
+        false => &file,
+    };
+    let phrase = Hidden(passphrase::line_of(file)?);
+    let wanted = CanaryWanted {
+        connection,
+        name: name
+            .parse()
+            .map_err(|problem| Failure::usage(format!("{name}: {problem}")))?,
+        every_seconds,
+        grace_seconds: args.grace,
+    };
+    Ok(Asked::Expect { wanted, phrase })
+}
+
+fn expected(value: &Value) -> Words {
+    let mut words = Words::new();
+    let of = |what: &str| {
+        let path = |field: &str| text(value, &format!("/{what}/{field}"));
+        format!("{} of {}", path("name"), path("connection"))
+    };
+    if value.get("removed").is_some() {
+        words.line(&format!("{} is expected no more", of("removed")));
+        return words;
+    }
+    let time = |field: &str| typed(value.pointer(field).and_then(Value::as_u64).unwrap_or(0));
+    words.line(&format!(
+        "{} is expected every {} from now on, and missing {} later; as long as chancery serve runs",
+        of("expected"),
+        time("/expected/every_seconds"),
+        time("/expected/grace_seconds")
+    ));
+    words.line("See it: chancery capture status");
+    words
+}
+
+/// What is expected, when it last arrived, and when it is next due.
+fn awaited(value: &Value) -> Words {
+    let mut words = Words::new();
+    let mut lines = vec![
+        [
+            "expected",
+            "every",
+            "grace",
+            "last arrived",
+            "next due",
+            "open gap",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    ];
+    for one in rows(value, "expected") {
+        let time = |name: &str| typed(one.get(name).and_then(Value::as_u64).unwrap_or(0));
+        lines.push(vec![
+            format!("{}/{}", text(one, "/connection"), text(one, "/name")),
+            time("every_seconds"),
+            time("grace_seconds"),
+            text(one, "/last_arrived_at"),
+            text(one, "/next_due"),
+            text(one, "/gap"),
+        ]);
+    }
+    words.table(&lines);
+    words
 }
 
 fn gaps(value: &Value) -> Words {
@@ -222,6 +368,10 @@ fn status(value: &Value) -> Words {
         &columns,
         "no connection yet: chancery connection add CONNECTOR ID",
     ));
+    if !rows(value, "expected").is_empty() {
+        words.line("");
+        words.append(awaited(value));
+    }
     if one("/without_consent/destroyed") != "0" || one("/without_consent/kept_under_hold_or_minimum") != "0" {
         words.line("");
         words.append(crate::consent::lacking(value));

@@ -102,7 +102,7 @@ pub fn perform(
         Operation::Reconcile(asked) => crate::reconcile::perform(vault, &asked, actor, emit),
         Operation::Custodian(asked) => crate::custodian::perform(vault, asked, actor),
         Operation::Alarm(asked) => crate::alarm::perform(vault, asked, actor),
-        Operation::Capture(asked) => crate::capture::perform(vault, asked),
+        Operation::Capture(asked) => crate::capture::perform(vault, asked, actor),
         Operation::Doctor => {
             // That following stopped is among what it says.
             drop(vault.wait_looked(vault.ledger().head()));

@@ -236,6 +236,7 @@ pub enum ActCode {
     CustodianChanged = 43,
     CompletenessStated = 44,
     AlarmChanged = 45,
+    CanaryChanged = 46,
     ConsentDecided = 49,
 }
 
@@ -279,6 +280,7 @@ impl ActCode {
         ActCode::CustodianChanged,
         ActCode::CompletenessStated,
         ActCode::AlarmChanged,
+        ActCode::CanaryChanged,
         ActCode::ConsentDecided,
     ];
 }
@@ -326,6 +328,8 @@ pub enum GapCause {
     Refused = 13,
     /// Nothing came for much longer than is usual for the connection.
     Silent = 14,
+    /// A message that the connection is expected to bring every so often did not come.
+    CanaryMissed = 15,
 }
 
 impl GapCause {
@@ -343,6 +347,7 @@ impl GapCause {
         GapCause::Undecrypted,
         GapCause::Refused,
         GapCause::Silent,
+        GapCause::CanaryMissed,
     ];
 
     /// Name for people and reports.
@@ -360,6 +365,7 @@ impl GapCause {
             GapCause::Undecrypted => "undecrypted",
             GapCause::Refused => "refused",
             GapCause::Silent => "silent",
+            GapCause::CanaryMissed => "canary-missed",
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What is missing is found and said, and nothing is said to be missing that is not.
 #![cfg(test)]
 
+#[path = "missing/canaries.rs"]
+mod canaries;
 #[path = "missing/dropped.rs"]
 mod dropped;
 #[path = "missing/streams.rs"]
@@ -230,9 +232,13 @@ fn events_about_templates_and_numbers_claim_no_message() {
 
 /// A connection to which WhatsApp posts.
 fn connect_ward(world: &World) {
+    connect(world, "ward-3");
+}
+
+fn connect(world: &World, id: &str) {
     let config = ConnectionConfig {
         secret_expires: std::collections::BTreeMap::new(),
-        id: "ward-3".parse().unwrap(),
+        id: id.parse().unwrap(),
         connector: "whatsapp-cloud".into(),
         settings: connect::Settings::new(),
         minimum_lock_days: 0,

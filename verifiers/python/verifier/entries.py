@@ -8,7 +8,7 @@ from .outcome import DoesNotHold, require
 from .wire import FORMAT, SUITE, Cursor, is_id, name
 
 CAPTURE, PART, WRAP, ACT, GAP, DESTRUCTION, OUTSIDE = range(1, 8)
-ACT_CODES = frozenset(range(1, 32)) | frozenset(range(40, 46)) | frozenset((49,))
+ACT_CODES = frozenset(range(1, 32)) | frozenset(range(40, 47)) | frozenset((49,))
 DESTRUCTION_REASONS = (1, 2, 3, 4)
 OUTSIDE_STATES = range(1, 5)
 CAUSES = {
@@ -24,6 +24,7 @@ CAUSES = {
     12: "undecrypted",
     13: "refused",
     14: "silent",
+    15: "canary-missed",
 }
 KEYS_MAX = 4096
 UNCOMPRESSED = 4

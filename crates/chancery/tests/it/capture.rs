@@ -214,7 +214,7 @@ fn the_demo_names_what_three_connections_miss_in_three_ways_and_closes_it_with_i
     }
 }
 
-fn well(doctor: &serde_json::Value, check: &str) -> Option<bool> {
+pub fn well(doctor: &serde_json::Value, check: &str) -> Option<bool> {
     let mut checks = doctor["checks"].as_array()?.iter();
     checks.find(|found| found["check"] == check)?["ok"].as_bool()
 }

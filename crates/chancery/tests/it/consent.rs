@@ -6,7 +6,7 @@ use crate::erasure::{ANN, BO, ward, with};
 use crate::run::Place;
 
 /// Ann's and Bo's numbers, and what both wrote.
-fn said() -> String {
+pub fn said() -> String {
     let line = |id: &str, number: &str, text: &str| {
         let line = json!({ "platform_id": id, "conversation": { "id": "c" }, "sent_at": "2026-03-01T00:00:00Z",
             "sender": { "name": "x", "ids": [{ "kind": "phone", "value": number }] }, "text": text });
@@ -18,7 +18,7 @@ fn said() -> String {
 }
 
 /// With two custodians, of whom one withdrew, and the rule in force.
-fn strict() -> (Place, String) {
+pub fn strict() -> (Place, String) {
     let place = ward();
     place.write(
         "staff.csv",
@@ -45,7 +45,7 @@ fn strict() -> (Place, String) {
     (place, id(1))
 }
 
-const IMPORT: [&str; 4] = ["import", "generic-import", "said.jsonl", "--json"];
+pub const IMPORT: [&str; 4] = ["import", "generic-import", "said.jsonl", "--json"];
 
 fn found(place: &Place, query: &str) -> Vec<Value> {
     let found = place.on(&["search", query, "--json"]).json();

@@ -23,6 +23,7 @@ mod dmz;
 mod doors;
 mod erasure;
 mod escrows;
+mod expected;
 mod expiry;
 mod faults;
 mod flips;

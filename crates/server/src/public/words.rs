@@ -81,7 +81,7 @@ pub(crate) struct Words {
     pub(super) count: &'static str,
     pub(super) gap_state: &'static str,
     pub(super) remedy: &'static str,
-    gap_states: [(&'static str, &'static str); 3],
+    gap_states: [(&'static str, &'static str); 4],
     pub(crate) all: &'static str,
     pub(super) yes: &'static str,
     pub(super) no: &'static str,
@@ -89,7 +89,7 @@ pub(crate) struct Words {
     ago: &'static str,
     units: [&'static str; 4],
     states: [&'static str; 4],
-    causes: [(&'static str, &'static str); 12],
+    causes: [(&'static str, &'static str); 13],
     /// What can still be done, by cause; in English that of the commands.
     remedies: &'static [(&'static str, &'static str)],
 }
@@ -243,6 +243,7 @@ const ENGLISH: Words = Words {
         ("open", "open"),
         ("arrived", "closed: all of it came"),
         ("resumed", "closed: it speaks again"),
+        ("no-longer-expected", "closed: it is expected no more"),
     ],
     all: "all",
     yes: "yes",
@@ -276,6 +277,10 @@ const ENGLISH: Words = Words {
         ),
         ("refused", "deliveries could not be kept and were turned away"),
         ("silent", "nothing came for much longer than usual"),
+        (
+            "canary-missed",
+            "a message that is expected every so often did not come",
+        ),
     ],
     remedies: &[],
 };
@@ -359,6 +364,7 @@ const CHINESE: Words = Words {
         ("open", "未关闭"),
         ("arrived", "已关闭：缺失内容已全部到达"),
         ("resumed", "已关闭：接入已恢复"),
+        ("no-longer-expected", "已关闭：不再要求该消息到达"),
     ],
     all: "全部",
     yes: "有",
@@ -383,6 +389,7 @@ const CHINESE: Words = Words {
         ("undecrypted", "消息以密文到达，无法解密"),
         ("refused", "有投递因无法保存而被拒收"),
         ("silent", "静默时间远超平常"),
+        ("canary-missed", "定期应到的测试消息没有到达"),
     ],
     remedies: &[
         ("torn-group", "未曾确认收到，平台会重发；被截下的字节已另行保存"),
@@ -417,6 +424,10 @@ const CHINESE: Words = Words {
         (
             "silent",
             "运行 chancery connection test 并向该账号发送一条消息；收到内容后自动关闭",
+        ),
+        (
+            "canary-missed",
+            "运行 chancery capture status 查看是哪条消息；确认是否已发送，再运行 chancery connection test；消息再次到达后自动关闭",
         ),
     ],
 };

@@ -38,6 +38,7 @@ pub enum CheckKind {
     Following,
     CapturesOpen,
     GapsOpen,
+    CanaryArrived,
     CompletenessStated,
     DestructionWaiting,
     DestructionInForce,
@@ -58,7 +59,7 @@ pub enum CheckKind {
 
 impl CheckKind {
     /// All of them.
-    pub const ALL: [CheckKind; 26] = [
+    pub const ALL: [CheckKind; 27] = [
         CheckKind::CheckpointElsewhere,
         CheckKind::Anchor,
         CheckKind::KeyCopy,
@@ -69,6 +70,7 @@ impl CheckKind {
         CheckKind::Following,
         CheckKind::CapturesOpen,
         CheckKind::GapsOpen,
+        CheckKind::CanaryArrived,
         CheckKind::CompletenessStated,
         CheckKind::DestructionWaiting,
         CheckKind::DestructionInForce,
@@ -100,6 +102,7 @@ impl CheckKind {
             CheckKind::Following => "following",
             CheckKind::CapturesOpen => "captures-open",
             CheckKind::GapsOpen => "gaps-open",
+            CheckKind::CanaryArrived => "canary-arrived",
             CheckKind::CompletenessStated => "completeness-stated",
             CheckKind::DestructionWaiting => "destruction-waiting",
             CheckKind::DestructionInForce => "destruction-in-force",
@@ -130,6 +133,7 @@ impl CheckKind {
                 | CheckKind::Escrow
                 | CheckKind::CapturesOpen
                 | CheckKind::GapsOpen
+                | CheckKind::CanaryArrived
                 | CheckKind::CompletenessStated
                 | CheckKind::DestructionWaiting
                 | CheckKind::DestructionInForce

@@ -57,7 +57,7 @@ impl Inner {
         Ok(json!({
             "at": (self.clock)(), "head": self.ledger.head(), "normalized": progress.normalized,
             "configured_connections": configured.len(), "captured_connections": captured.count(),
-            "connections": connections, "custodians_by_state": custodians,
+            "connections": connections, "expected": self.canary_states()?, "custodians_by_state": custodians,
             "gaps_known": gaps_known, "gaps_open": gaps_open,
             "gaps_open_of_the_whole_ledger": by_gap.get(&None).copied().unwrap_or(0),
             "custodians_by_consent": consent, "without_consent": self.without_consent()?,

@@ -14,7 +14,8 @@ use store::failpoint;
 
 use super::archive::ahead::{Ahead, unlocked_ahead};
 use super::{
-    Inner, Progress, Trouble, VaultError, archive, consent, gaps, governance, locked, normalize, statement,
+    Inner, Progress, Trouble, VaultError, archive, canaries, consent, gaps, governance, locked, normalize,
+    statement,
 };
 
 /// Captures normalized before new entries are looked at again. Several times what is written together: while that is written,
@@ -374,6 +375,11 @@ fn note_act(
         let mut plain = Vec::new();
         seal::act::open_act(&inner.file.zone, act, inner.acts_secret(), body, &mut plain)?;
         statement::note(catalogue, at, &plain)?;
+    }
+    if act.code == ActCode::CanaryChanged {
+        let mut plain = Vec::new();
+        seal::act::open_act(&inner.file.zone, act, inner.acts_secret(), body, &mut plain)?;
+        canaries::note(catalogue, at, &plain)?;
     }
     if act.code == ActCode::ConsentDecided {
         let mut plain = Vec::new();

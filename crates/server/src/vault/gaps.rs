@@ -17,7 +17,7 @@ use store::catalogue::{Catalogue, Digest, GapRow, PointedRow, Pointing, RhythmRo
 use store::ledger::Draft;
 
 use super::import::Digest16;
-use super::{Inner, Vault, VaultError, down, locked};
+use super::{Inner, Vault, VaultError, canaries, down, locked};
 
 /// What is pointed at may still come for so long: platforms deliver late, in disorder, and again.
 const GRACE_MICROS: i64 = 60 * 60 * 1_000_000;
@@ -65,6 +65,9 @@ pub(super) struct Detailed {
     /// How many of each sort, by what points at them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) by: BTreeMap<String, u64>,
+    /// Which expected message did not come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) canary: Option<canaries::OfCanary>,
 }
 
 /// Numbers of a sequence, both ends included.
@@ -79,7 +82,8 @@ pub(super) struct Stretch {
 #[derive(Debug, Serialize, Deserialize)]
 struct Closing {
     gap: Position,
-    /// `arrived`: all that was missing is here. `resumed`: the connection speaks again.
+    /// `arrived`: all that was missing is here. `resumed`: the connection speaks again. `no-longer-expected`: nobody waits for the
+    /// message any more.
     reason: String,
 }
 
@@ -116,6 +120,7 @@ pub(crate) fn look(inner: &Arc<Inner>) -> Result<bool, VaultError> {
     let named_before = unreadable(inner, &mut drafts)?;
     silences(inner, now, &mut drafts)?;
     down::down(inner, now, &mut drafts)?;
+    canaries::missed(inner, now, &mut drafts)?;
     let mut refusals = locked(&inner.refusals);
     let said = refused(&refusals, now, &mut drafts);
     closings(inner, &mut drafts)?;
@@ -320,6 +325,9 @@ pub fn note(
             for run in &detail.runs {
                 catalogue.note_lacking_run(gap, &run.stream.0, run.first, run.last)?;
             }
+            if let Some(of) = &detail.canary {
+                canaries::note_missed(catalogue, gap, of)?;
+            }
             let numbers: Vec<_> = detail.runs.iter().map(|run| [run.first, run.last]).collect();
             let words = match numbers.is_empty() {
                 true => json!(detail.by),
@@ -490,6 +498,10 @@ pub fn remedy(cause: &str) -> &'static str {
         }
         "silent" => {
             "`chancery connection test` it, and send a message to it; the gap closes when something comes"
+        }
+        "canary-missed" => {
+            "`chancery capture status` says which message; see whether it was sent, then `chancery connection test`; the gap closes \
+             when it arrives again"
         }
         _ => "",
     }

@@ -27,6 +27,7 @@ pub mod alarms;
 pub mod anchors;
 pub mod archive;
 pub mod backups;
+pub mod canaries;
 pub mod captures;
 pub mod checks;
 mod completeness;
@@ -258,6 +259,8 @@ pub(crate) struct Inner {
     pub pulls: Mutex<pulls::Pulls>,
     /// Deliveries turned away, until an entry says so.
     refusals: Mutex<gaps::Refusals>,
+    /// Messages that are expected.
+    canaries: canaries::Canaries,
     /// Held while the roster is read and an entry about it written.
     enrolling: Mutex<()>,
     /// Archives that are pulled.
@@ -365,6 +368,7 @@ impl Vault {
             forwards: Mutex::default(),
             pulls: Mutex::default(),
             refusals: Mutex::default(),
+            canaries: canaries::Canaries::default(),
             enrolling: Mutex::default(),
             archives: Mutex::default(),
             governing: Mutex::new(governance::Governing::new(recovery.head)),

@@ -64,6 +64,7 @@ struct Made {
 /// already are from now on.
 pub fn normalize(inner: &Arc<Inner>, rows: &[CaptureRow], ahead: &Ahead) -> Result<(), VaultError> {
     super::consent::refresh(inner)?;
+    super::canaries::refresh(inner)?;
     let new = rows.iter().filter(|row| !ahead.has(row.position));
     unlocked_ahead(inner, new, |more| {
         let mut together = Together::new(inner);
@@ -177,6 +178,7 @@ fn thaw(inner: &Arc<Inner>, row: &CaptureRow, existing: &Existing) -> Result<(),
         received_at: row.received_at,
         capture: source,
         consent: &inner.consent,
+        listening: &inner.canaries.listening,
         tombs: None,
     };
     locked(&inner.catalogue).clear_records(source)?;
@@ -295,6 +297,7 @@ impl Work<'_> {
             received_at: self.row.received_at,
             capture: self.row.position,
             consent: &self.inner.consent,
+            listening: &self.inner.canaries.listening,
             tombs: Some(&self.tombs),
         }
     }
@@ -339,10 +342,13 @@ impl Work<'_> {
             self.inner
                 .parse_archived(self.row, &mut reader, &options, self.unlocked.as_ref(), sink)?
         {
+            self.inner.note_heard()?;
             return Ok(parsed);
         }
         let parsed = self.connector.parse(&mut reader, &options, sink);
-        Ok((parsed.map_err(VaultError::Capture)?, false))
+        let parsed = parsed.map_err(VaultError::Capture)?;
+        self.inner.note_heard()?;
+        Ok((parsed, false))
     }
 
     fn small(

@@ -11,6 +11,7 @@ use seal::keyring::Label;
 use seal::suite::{self, Key, SealError};
 use store::catalogue::{Digest, Placement, Pointing, RecordRow, RecordSort};
 
+use super::canaries::Listening;
 use super::consent::{Asked, Known, Seen};
 use super::governance::tombs::Tombs;
 use super::labels::{Gone, Labels, Owner};
@@ -116,6 +117,8 @@ pub struct Reading<'a> {
     pub capture: Position,
     /// What is known of consent: read, and added to.
     pub consent: &'a Mutex<Known>,
+    /// What is listened for.
+    pub listening: &'a Mutex<Listening>,
     /// What was destroyed and must not come back; none for rows of what stands in the ledger already.
     pub tombs: Option<&'a Tombs<'a>>,
 }
@@ -150,6 +153,7 @@ impl Reading<'_> {
         if let Record::Event(event) = record {
             locked(self.consent).note(self.labels, self.connection, event);
         }
+        locked(self.listening).hear(self.connection, (self.capture, self.received_at), record);
         self.ask_consent(record, &mut facts);
         facts
     }

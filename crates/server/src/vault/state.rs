@@ -370,6 +370,7 @@ impl Inner {
             },
         ));
         drop(reader);
+        checks.extend(self.check_canaries(now)?);
         checks.push(self.check_stated()?);
         // When following stopped, what was decided cannot be read; that it stopped is said above.
         if !progress.failed {

@@ -59,7 +59,7 @@ impl Catalogue {
         self.db
             .prepare_cached("DELETE FROM touched WHERE gap = $1")?
             .execute([number(gap.0)])?;
-        Ok(())
+        self.canary_gap_is_closed(gap)
     }
 
     /// Gaps after `after`, oldest first, at most `limit`; only open ones where asked.

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::folder::StoreError;
 
+mod canaries;
 mod captures;
 mod consent;
 mod erasure;
@@ -21,6 +22,7 @@ mod records;
 mod reopen;
 mod rows;
 mod statements;
+pub use canaries::{CanaryRow, Missed};
 pub use consent::{Lacked, Refused, SeenNumber};
 pub use erasure::ErasedRecord;
 pub use missing::{HoleRow, PointedRow, RhythmRow};
@@ -33,9 +35,9 @@ pub use statements::{StatementRow, Stretch};
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// Raised whenever the tables change: an older catalogue is then made anew.
-const VERSION: i64 = 5;
+const VERSION: i64 = 6;
 
-const TABLES: [&str; 22] = [
+const TABLES: [&str; 23] = [
     "mark",
     "capture",
     "chunk",
@@ -56,6 +58,7 @@ const TABLES: [&str; 22] = [
     "run",
     "rhythm",
     "statement",
+    "canary",
     "without_consent",
     "without_consent_id",
 ];

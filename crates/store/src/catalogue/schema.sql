@@ -121,6 +121,13 @@ CREATE TABLE IF NOT EXISTS statement (
     position BIGINT PRIMARY KEY, first_day BIGINT NOT NULL, last_day BIGINT NOT NULL, stated_at BIGINT NOT NULL,
     void BIGINT NOT NULL
 );
+-- Messages that a connection is expected to bring, by the act that set each. "arrived": the newest capture that held it, by
+-- "stated" an entry says so. "gap": the open one, "missed_after" what had arrived when it opened. The words are not here.
+CREATE TABLE IF NOT EXISTS canary (
+    position BIGINT PRIMARY KEY, connection TEXT NOT NULL, name TEXT NOT NULL, every BIGINT NOT NULL, grace BIGINT NOT NULL,
+    set_at BIGINT NOT NULL, removed BIGINT NOT NULL, arrived BIGINT, arrived_at BIGINT, stated BIGINT,
+    counted_from BIGINT NOT NULL, gap BIGINT, missed_after BIGINT
+);
 CREATE TABLE IF NOT EXISTS act (position BIGINT PRIMARY KEY, code BIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS imported (digest BYTEA PRIMARY KEY, capture_id BYTEA NOT NULL);
 CREATE TABLE IF NOT EXISTS fetch (

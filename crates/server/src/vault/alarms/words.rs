@@ -68,6 +68,10 @@ const fn english(kind: CheckKind) -> Pair {
             "Gaps are open: stretches in which the record is, or may be, incomplete.",
             "chancery capture gaps --open",
         ),
+        CheckKind::CanaryArrived => (
+            "A message that is expected every so often did not arrive: it was not sent, or it is not captured.",
+            "see whether it was sent; then chancery connection test ID; chancery capture status says when it last arrived",
+        ),
         CheckKind::CompletenessStated => (
             "A day is over whose completeness is not stated yet.",
             "see that chancery serve runs and that everything captured is understood: chancery doctor",
@@ -176,6 +180,10 @@ const fn chinese(kind: CheckKind) -> Pair {
         CheckKind::GapsOpen => (
             "存在未关闭的缺口：这些时段的记录不完整或可能不完整。",
             "运行 chancery capture gaps --open",
+        ),
+        CheckKind::CanaryArrived => (
+            "定期应到的测试消息没有到达：可能没有发送，也可能没有被捕获。",
+            "请确认消息是否已发送，再运行 chancery connection test ID；chancery capture status 显示上次到达的时间",
         ),
         CheckKind::CompletenessStated => (
             "有一天已经结束，但尚未写入其完整性声明。",
