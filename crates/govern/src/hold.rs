@@ -78,12 +78,17 @@ impl Covering {
             persons.contains(&record.person) || self.theirs.contains(&record.conversation)
         };
         let said_in = |all: &BTreeSet<KeyId>| all.contains(&record.conversation);
-        let brought = |all: &BTreeSet<ConnectionId>| all.iter().any(|id| id.as_str() == record.connection);
         self.persons.as_ref().is_none_or(spoken)
             && self.conversations.as_ref().is_none_or(said_in)
-            && self.connections.as_ref().is_none_or(brought)
-            && self.from.is_none_or(|from| record.latest >= from)
-            && self.to.is_none_or(|to| record.earliest < to)
+            && self.reaches(record.connection, record.earliest, record.latest)
+    }
+
+    /// Whether the hold keeps what this connection brings that was said between these instants, as far as that alone matters.
+    pub fn reaches(&self, connection: &str, earliest: Timestamp, latest: Timestamp) -> bool {
+        let brought = |all: &BTreeSet<ConnectionId>| all.iter().any(|id| id.as_str() == connection);
+        self.connections.as_ref().is_none_or(brought)
+            && self.from.is_none_or(|from| latest >= from)
+            && self.to.is_none_or(|to| earliest < to)
     }
 
     /// Whether the hold keeps all that is sealed under one of these secrets, whatever it is: bytes that are no record

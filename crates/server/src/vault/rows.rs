@@ -12,7 +12,7 @@ use seal::suite::{self, Key, SealError};
 use store::catalogue::{Digest, Placement, Pointing, RecordRow, RecordSort};
 
 use super::canaries::Listening;
-use super::consent::{Asked, Known, Seen};
+use super::consent::{Asked, Known, Seen, concerned};
 use super::governance::tombs::Tombs;
 use super::labels::{Gone, Labels, Owner};
 use super::locked;
@@ -171,7 +171,11 @@ impl Reading<'_> {
             at: (earliest, latest),
         };
         facts.lack = locked(self.consent).lack(&asked, record);
-        if facts.lack.is_some() && !tombs.must_keep(&facts.owner, earliest, latest) {
+        let must_keep = || {
+            let concerned = concerned(self.labels, record);
+            tombs.must_keep(&facts.owner, &concerned, earliest, latest)
+        };
+        if facts.lack.is_some() && !must_keep() {
             facts.owner.gone = Some(Gone::NoConsent);
         }
     }

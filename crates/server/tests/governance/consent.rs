@@ -21,7 +21,7 @@ use crate::instance::*;
 
 const CANARY: &str = "CANARY without consent";
 
-fn require(vault: &Vault, required: Required, unknown: Unknown) {
+pub fn require(vault: &Vault, required: Required, unknown: Unknown) {
     let rule = Rule::new(required, unknown);
     let said = vault
         .set_consent_rule(rule, "works agreement", &user(vault, "ann"), "test")
@@ -35,7 +35,7 @@ fn require(vault: &Vault, required: Required, unknown: Unknown) {
 }
 
 /// Enrols somebody; their id.
-fn enrol(vault: &Vault, name: &str, handle: &str) -> String {
+pub fn enrol(vault: &Vault, name: &str, handle: &str) -> String {
     let table = format!("name,handles,start\n{name},{handle},2020-01-01\n");
     let answer = vault.import_custodians(&table, "test").unwrap();
     assert_eq!(answer["enrolled"], 1, "{answer}");
@@ -56,7 +56,7 @@ fn consented() -> Change {
 }
 
 /// The texts that can be read.
-fn texts(vault: &Vault) -> Vec<String> {
+pub fn texts(vault: &Vault) -> Vec<String> {
     let text = |found: &Value| found["record"]["text"].as_str().unwrap().to_owned();
     search(vault, "is:message").iter().map(text).collect()
 }
@@ -372,9 +372,9 @@ fn hurry(place: &Place, vault: &Vault) {
     }
 }
 
-const OUTSIDE: &str = "wmQ7rTgBAAk3vXz0LpYdE5sHc1JfNuWa";
+pub const OUTSIDE: &str = "wmQ7rTgBAAk3vXz0LpYdE5sHc1JfNuWa";
 
-fn wecom(id: &str, at: i64, from: &str, to: &str, room: &str, more: &str) -> String {
+pub fn wecom(id: &str, at: i64, from: &str, to: &str, room: &str, more: &str) -> String {
     format!(
         r#"{{"msgid":"{id}","action":"send","from":"{from}","tolist":["{to}"],"roomid":"{room}","msgtime":{at}000,{more}}}"#
     )

@@ -13,6 +13,7 @@ use model::{MessageId, Position, Timestamp};
 use seal::keyring::Label;
 use serde_json::Value;
 
+use super::governance::tombs::Concerned;
 use super::labels::Labels;
 use super::show::RowOpener;
 use super::{Inner, VaultError, locked};
@@ -296,17 +297,47 @@ fn parties(record: &Record<'_>) -> Vec<Party> {
             .into_iter()
             .for_each(|handle| add(handle, false));
     }
-    for (name, kind) in [
+    accounts(record).into_iter().for_each(|handle| add(handle, true));
+    parties.retain(|party| !party.handles.iter().any(|(kind, _)| kind == "wecom_robot"));
+    parties
+}
+
+/// By which labels a hold may name those whom a record concerns: who wrote it, everybody who received it, and the account.
+pub(crate) fn concerned<'r>(labels: &Labels, record: &'r Record<'_>) -> Concerned<'r> {
+    let author = match record {
+        Record::Message(message) => message.sender.as_ref(),
+        Record::Event(event) => event.actor.as_ref(),
+        Record::Problem(_) => None,
+    };
+    let written = author
+        .into_iter()
+        .flat_map(|author| author.ids.iter())
+        .map(|id| labels.person_by_id(&id.kind, id.value.reveal()));
+    let handles = author.into_iter().flat_map(handles);
+    let others = listed(details(record), "to").into_iter().chain(accounts(record));
+    let by_handle = handles.chain(others);
+    let by_handle = by_handle.map(|(kind, value)| labels.person_by_id(&kind, &value));
+    Concerned {
+        author: author.and_then(|author| Some(author.name.as_ref()?.reveal())),
+        persons: written.chain(by_handle).collect(),
+    }
+}
+
+/// The account by which a record came, where it says so.
+fn accounts(record: &Record<'_>) -> Vec<Handle> {
+    let details = details(record);
+    let account = |(name, kind): (&str, &str)| {
+        let value = field(details, name).and_then(Value::as_str)?;
+        Some(spelled(kind, value))
+    };
+    [
         ("business_phone", "phone"),
         ("phone_number_id", "phone_number_id"),
         ("servicer_userid", "wecom_userid"),
-    ] {
-        if let Some(value) = field(details, name).and_then(Value::as_str) {
-            add(spelled(kind, value), true);
-        }
-    }
-    parties.retain(|party| !party.handles.iter().any(|(kind, _)| kind == "wecom_robot"));
-    parties
+    ]
+    .into_iter()
+    .filter_map(account)
+    .collect()
 }
 
 fn details<'r>(record: &'r Record<'_>) -> Option<&'r Details> {

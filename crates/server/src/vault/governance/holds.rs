@@ -109,7 +109,7 @@ impl Inner {
             .collect()
     }
 
-    fn covering(&self, selectors: &Selectors) -> Result<Covering, VaultError> {
+    pub(super) fn covering(&self, selectors: &Selectors) -> Result<Covering, VaultError> {
         let mut covering = Covering {
             connections: (!selectors.connections.is_empty())
                 .then(|| selectors.connections.iter().cloned().collect()),

@@ -92,26 +92,38 @@ impl Inner {
                 .into_iter()
                 .map(|(id, _, _)| id),
         );
-        let digits = phone(word);
-        let words = || std::iter::once(word).chain(digits.as_deref());
         let labels: BTreeSet<Label> = connections
             .iter()
             .filter(|id| connection.is_none_or(|only| only == id.as_str()))
-            .flat_map(|id| words().map(|word| self.labels.conversation_named(id, word)))
+            .flat_map(|id| self.conversation_in(id, word))
             .collect();
         Ok(labels.into_iter().collect())
+    }
+
+    /// Labels of the conversation with this id or title in one connection, whether it is there yet or not.
+    pub(super) fn conversation_in(&self, connection: &str, word: &str) -> Vec<Label> {
+        let label = |word: &str| self.labels.conversation_named(connection, word);
+        let digits = phone(word);
+        std::iter::once(word)
+            .chain(digits.as_deref())
+            .map(label)
+            .collect()
+    }
+
+    /// Labels of the person with this handle, whatever kind it is, whether they were heard of yet or not.
+    pub(super) fn person_with(&self, word: &str) -> Vec<Label> {
+        let digits = phone(word);
+        let words = || std::iter::once(word).chain(digits.as_deref());
+        let of_kind = |kind: &'static str| words().map(move |word| self.labels.person_by_id(kind, word));
+        ID_KINDS.into_iter().flat_map(of_kind).collect()
     }
 
     /// Labels of people with this name or handle. A name counts within its conversation: it is looked for in these, or in
     /// all there ever were.
     pub(super) fn persons_named(&self, word: &str, within: Option<&[Label]>) -> Vec<Label> {
-        let digits = phone(word);
-        let words = || std::iter::once(word).chain(digits.as_deref());
         let mut labels: BTreeSet<Label> = BTreeSet::new();
         if within.is_none() {
-            for kind in ID_KINDS {
-                labels.extend(words().map(|word| self.labels.person_by_id(kind, word)));
-            }
+            labels.extend(self.person_with(word));
             labels.insert(self.labels.person_by_name(None, word));
         }
         let known: Vec<Label> = match within {

@@ -5,14 +5,14 @@
 //! captured under a fresh secret. What a hold covers is kept all the same.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use govern::{Covering, Dying};
+use govern::{Covering, Selectors};
 use model::{KeyId, Timestamp};
 use seal::keyring::{Label, SecretKind};
 
-use super::super::labels::Owner;
+use super::super::labels::{Labels, Owner};
 use super::super::{Inner, VaultError, locked};
 use super::survey::DiedAt;
 
@@ -26,7 +26,29 @@ pub struct Tombs<'a> {
     table: Arc<Table>,
     /// Whether the legal minimum of the capture is not over.
     locked: bool,
-    held: OnceCell<Option<Vec<Covering>>>,
+    held: OnceCell<Option<Vec<Held>>>,
+}
+
+/// A hold by what it names, and not by the secrets there are: what is destroyed as it comes never had one.
+struct Held {
+    covering: Covering,
+    /// As they were typed; none when the hold names nobody.
+    persons: Option<Vec<String>>,
+    /// The same, under every kind of handle.
+    handles: BTreeSet<Label>,
+    /// Conversations that are called after them.
+    alone: BTreeSet<Label>,
+    /// Conversations that it names; none when it names none.
+    conversations: Option<BTreeSet<Label>>,
+}
+
+/// Whom a record concerns, as far as it says.
+#[derive(Default)]
+pub struct Concerned<'a> {
+    /// What its author is called.
+    pub author: Option<&'a str>,
+    /// The author by each of their ids, who received it, and the account by which it came.
+    pub persons: Vec<Label>,
 }
 
 impl Inner {
@@ -82,7 +104,7 @@ impl<'a> Tombs<'a> {
             self.find(kind, label)
                 .is_some_and(|(_, died_at)| earliest < *died_at)
         };
-        tombs.into_iter().any(before) && !self.is_held(owner, earliest, latest)
+        tombs.into_iter().any(before) && !self.is_held(owner, &Concerned::default(), earliest, latest)
     }
 
     /// Whether whom these bytes belong to was destroyed and has not been heard of since.
@@ -103,40 +125,96 @@ impl<'a> Tombs<'a> {
 
     /// Whether nobody may destroy a record of this owner, said between these instants: a hold covers it, or its legal minimum
     /// is not over by two clocks.
-    pub fn must_keep(&self, owner: &Owner, earliest: Timestamp, latest: Timestamp) -> bool {
-        self.locked || self.is_held(owner, earliest, latest)
+    pub fn must_keep(
+        &self,
+        owner: &Owner,
+        concerned: &Concerned<'_>,
+        earliest: Timestamp,
+        latest: Timestamp,
+    ) -> bool {
+        self.locked || self.is_held(owner, concerned, earliest, latest)
     }
 
-    fn is_held(&self, owner: &Owner, earliest: Timestamp, latest: Timestamp) -> bool {
+    fn is_held(
+        &self,
+        owner: &Owner,
+        concerned: &Concerned<'_>,
+        earliest: Timestamp,
+        latest: Timestamp,
+    ) -> bool {
         let held = self.held.get_or_init(|| {
-            let read = || {
-                let governing = self.inner.governing()?;
-                self.inner.coverings(&governing.state)
-            };
-            match read() {
-                Ok(all) => Some(all.into_iter().map(|(_, covering)| covering).collect()),
-                Err(error) => {
+            self.read_holds()
+                .inspect_err(|error| {
                     tracing::error!(error = %error, "holds cannot be read; what comes is kept");
-                    None
-                }
-            }
+                })
+                .ok()
         });
         let Some(held) = held else { return true };
-        if held.is_empty() {
-            return false;
-        }
-        let key = |kind, label: Option<Label>| {
-            let gone = self.find(kind, label).map(|(id, _)| *id);
-            let living = || locked(&self.inner.keys).ring().find(kind, &label?);
-            gone.or_else(living).unwrap_or(KeyId::NONE)
+        let labels = &self.inner.labels;
+        held.iter().any(|hold| {
+            hold.covering.reaches(self.connection, earliest, latest)
+                && hold
+                    .persons
+                    .as_ref()
+                    .is_none_or(|words| self.concerns(hold, words, owner, concerned, labels))
+                && hold
+                    .conversations
+                    .as_ref()
+                    .is_none_or(|all| owner.conversation.is_some_and(|label| all.contains(&label)))
+        })
+    }
+
+    /// Whether a record is of those whom a hold names, to them, or in a conversation in which they wrote before.
+    fn concerns(
+        &self,
+        hold: &Held,
+        words: &[String],
+        owner: &Owner,
+        concerned: &Concerned<'_>,
+        labels: &Labels,
+    ) -> bool {
+        let within = owner.conversation.as_ref();
+        let mut persons = concerned.persons.iter().chain(&owner.person);
+        let is_called = |word: &String| {
+            concerned.author == Some(word.as_str())
+                || owner.person == Some(labels.person_by_name(within, word))
         };
-        let record = Dying {
-            conversation: key(SecretKind::Conversation, owner.conversation),
-            person: key(SecretKind::Person, owner.person),
-            connection: self.connection,
-            earliest,
-            latest,
+        let key = |label: &Label| {
+            let kind = SecretKind::Conversation;
+            let gone = self.find(kind, Some(*label)).map(|(id, _)| *id);
+            gone.or_else(|| locked(&self.inner.keys).ring().find(kind, label))
         };
-        held.iter().any(|covering| covering.covers(&record))
+        persons.any(|label| hold.handles.contains(label))
+            || words.iter().any(is_called)
+            || within.is_some_and(|label| hold.alone.contains(label))
+            || within
+                .and_then(key)
+                .is_some_and(|key: KeyId| hold.covering.theirs.contains(&key))
+    }
+
+    fn read_holds(&self) -> Result<Vec<Held>, VaultError> {
+        let governing = self.inner.governing()?;
+        let holds = governing.state.holds();
+        holds.map(|(_, hold)| self.held(&hold.selectors)).collect()
+    }
+
+    fn held(&self, selectors: &Selectors) -> Result<Held, VaultError> {
+        let Selectors {
+            persons,
+            conversations,
+            ..
+        } = selectors;
+        let named = |words: &[String]| {
+            let within = |word: &String| self.inner.conversation_in(self.connection, word);
+            words.iter().flat_map(within).collect::<BTreeSet<Label>>()
+        };
+        let handles = persons.iter().flat_map(|word| self.inner.person_with(word));
+        Ok(Held {
+            covering: self.inner.covering(selectors)?,
+            handles: handles.collect(),
+            alone: named(persons),
+            persons: (!persons.is_empty()).then(|| persons.clone()),
+            conversations: (!conversations.is_empty()).then(|| named(conversations)),
+        })
     }
 }
