@@ -40,7 +40,12 @@ impl Gather<'_> {
             .iter()
             .for_each(|record| met.note(&record.facts.owner));
         for belonging in &mut gathered.belongings {
-            belonging.owner.gone = met.buries(&self.reading, &belonging.owner);
+            let before = belonging.before_record.checked_sub(1);
+            met.last = before
+                .and_then(|before| gathered.records.get(before))
+                .map(|record| record.facts.owner)
+                .map(|owner| ((owner.conversation, owner.person), owner.gone));
+            belonging.owner.gone = buries(&met, &self.reading, &belonging.owner);
         }
         let gone = |ordinal: u32| {
             let record = gathered.records.get(ordinal as usize);
@@ -78,6 +83,12 @@ fn owner_of_bytes(
         month: reading.received_at.month(),
         gone: None,
     }
+}
+
+/// Of what is written anew; of what stands in the ledger it was decided before.
+fn buries(met: &Met, reading: &Reading<'_>, owner: &Owner) -> Option<Gone> {
+    let tombs = reading.tombs?;
+    met.buries(owner, || tombs.gone_for_good(owner))
 }
 
 /// Gathers a small capture in memory.
@@ -168,7 +179,7 @@ impl Sink for Stream<'_> {
         person: Option<&Participant<'_>>,
     ) -> io::Result<()> {
         let mut owner = owner_of_bytes(&self.reading, conversation, person);
-        owner.gone = self.met.buries(&self.reading, &owner);
+        owner.gone = buries(&self.met, &self.reading, &owner);
         self.writer.bytes(span, owner).map_err(io::Error::other)
     }
 
@@ -188,30 +199,49 @@ impl Sink for Stream<'_> {
 /// Whose records a capture holds. Bytes without a date of their own (a contact card, a file in a zip) follow them.
 #[derive(Default)]
 pub struct Met {
-    gone: HashMap<(Option<Label>, Option<Label>), Gone>,
-    living: HashSet<(Option<Label>, Option<Label>)>,
+    gone: HashMap<Who, Gone>,
+    living: HashSet<Who>,
+    /// The same by author alone, whatever the conversation.
+    authors_gone: HashMap<Label, Gone>,
+    authors_living: HashSet<Label>,
+    /// The record that came last, and what becomes of it.
+    last: Option<(Who, Option<Gone>)>,
 }
+
+/// Conversation and author.
+type Who = (Option<Label>, Option<Label>);
 
 impl Met {
     pub fn note(&mut self, owner: &Owner) {
         let who = (owner.conversation, owner.person);
+        self.last = Some((who, owner.gone));
         if let Some(gone) = owner.gone {
             self.gone.insert(who, gone);
+            self.authors_gone
+                .extend(owner.person.map(|author| (author, gone)));
         } else if who != (None, None) {
             self.living.insert(who);
+            self.authors_living.extend(owner.person);
         }
     }
 
-    /// Whether bytes of this owner are to be sealed under what nobody keeps: when a record of theirs is; and when there
-    /// is none, and they were destroyed and have not come back since.
-    pub fn buries(&self, reading: &Reading<'_>, owner: &Owner) -> Option<Gone> {
+    /// Whether bytes of this owner are to be sealed under what nobody keeps. They go with the record just before them, where it
+    /// is of the same: a file of an export comes right after its line. Else where a record of theirs was destroyed before it
+    /// came; where all of theirs lack consent; and where there is none, and they were destroyed and have not come back since.
+    pub fn buries(&self, owner: &Owner, gone_for_good: impl FnOnce() -> bool) -> Option<Gone> {
         let who = (owner.conversation, owner.person);
-        let tombs = reading.tombs?;
-        let for_good = || !self.living.contains(&who) && tombs.gone_for_good(owner);
-        self.gone
-            .get(&who)
-            .copied()
-            .or_else(|| for_good().then_some(Gone::Destroyed))
+        if let Some((_, gone)) = self.last.filter(|(last, _)| *last == who) {
+            return gone;
+        }
+        // A contact card does not always say in which conversation.
+        let of_author = owner.person.filter(|_| owner.conversation.is_none());
+        let living = self.living.contains(&who)
+            || of_author.is_some_and(|author| self.authors_living.contains(&author));
+        let by_author = || self.authors_gone.get(&of_author?).copied();
+        let gone = self.gone.get(&who).copied();
+        gone.filter(|gone| *gone == Gone::Destroyed || !living)
+            .or_else(|| by_author().filter(|_| !living))
+            .or_else(|| (!living && gone_for_good()).then_some(Gone::Destroyed))
     }
 }
 
@@ -298,5 +328,80 @@ impl Sink for Again<'_> {
         }
         self.files = self.files.saturating_add(1);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOM: Option<Label> = Some([1; 16]);
+    const ANN: Option<Label> = Some([2; 16]);
+    const BO: Option<Label> = Some([3; 16]);
+
+    fn owner(conversation: Option<Label>, person: Option<Label>, gone: Option<Gone>) -> Owner {
+        Owner {
+            conversation,
+            person,
+            month: 0,
+            gone,
+        }
+    }
+
+    /// What becomes of bytes after these records.
+    fn after(records: &[Owner], (conversation, person): Who) -> Option<Gone> {
+        let mut met = Met::default();
+        records.iter().for_each(|record| met.note(record));
+        met.buries(&owner(conversation, person, None), || false)
+    }
+
+    #[test]
+    fn a_file_goes_with_its_own_line_and_not_with_another_of_the_same_author() {
+        let (kept, refused) = (owner(ROOM, ANN, None), owner(ROOM, ANN, Some(Gone::NoConsent)));
+        let hers = (ROOM, ANN);
+        for (records, expected) in [
+            (&[kept][..], None),
+            (&[refused], Some(Gone::NoConsent)),
+            (&[kept, refused], Some(Gone::NoConsent)),
+            (&[refused, kept], None),
+            (&[owner(ROOM, ANN, Some(Gone::Destroyed)), kept], None),
+        ] {
+            assert_eq!(after(records, hers), expected, "{records:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_apart_from_their_record_are_gone_for_want_of_consent_only_when_all_of_their_author_is() {
+        let of = |person, gone| owner(ROOM, person, gone);
+        let (no, destroyed) = (Some(Gone::NoConsent), Some(Gone::Destroyed));
+        let other = of(BO, None);
+        for (records, expected) in [
+            (vec![of(ANN, no), other], no),
+            (vec![of(ANN, no), of(ANN, None), other], None),
+            (vec![of(ANN, None), of(ANN, no), other], None),
+            (vec![of(ANN, destroyed), other], destroyed),
+            (vec![of(ANN, destroyed), of(ANN, None), other], destroyed),
+            (vec![of(BO, no)], None),
+            (vec![], None),
+        ] {
+            assert_eq!(after(&records, (ROOM, ANN)), expected, "{records:?}");
+        }
+    }
+
+    #[test]
+    fn a_card_that_names_no_conversation_goes_with_its_person() {
+        let of = |person, gone| owner(ROOM, person, gone);
+        let no = Some(Gone::NoConsent);
+        for (records, expected) in [
+            (vec![of(ANN, no)], no),
+            (vec![of(ANN, no), of(BO, None)], no),
+            (vec![of(ANN, no), of(ANN, None)], None),
+            (vec![of(BO, no)], None),
+        ] {
+            assert_eq!(after(&records, (None, ANN)), expected, "{records:?}");
+        }
+        // What is nobody's is not gone because something else that is nobody's is.
+        let records = [owner(None, None, no), of(BO, None)];
+        assert_eq!(after(&records, (ROOM, None)), None);
     }
 }

@@ -19,7 +19,7 @@ use server::vault::gaps::GapsWanted;
 use crate::archive::connect_with;
 use crate::instance::*;
 
-const CANARY: &str = "CANARY without consent";
+pub const CANARY: &str = "CANARY without consent";
 
 pub fn require(vault: &Vault, required: Required, unknown: Unknown) {
     let rule = Rule::new(required, unknown);
@@ -42,12 +42,12 @@ pub fn enrol(vault: &Vault, name: &str, handle: &str) -> String {
     format!("{}.0", answer["by_entry"])
 }
 
-fn record(vault: &Vault, id: &str, at: i64, change: Change) {
+pub fn record(vault: &Vault, id: &str, at: i64, change: Change) {
     let at = Timestamp::from_seconds(at);
     vault.record_custodian(id, &Dated { at, change }, "test").unwrap();
 }
 
-fn consented() -> Change {
+pub fn consented() -> Change {
     Change::Consented(Told {
         text: "capture".into(),
         version: "1".into(),
@@ -76,7 +76,7 @@ fn entries(vault: &Vault) -> Vec<(Header, Vec<u8>)> {
 
 /// Everything that anybody can still read of a capture with the key store's file, the ledger, and every secret in the one tried
 /// on every lock in the other, by this test's own steps and not by the vault's.
-fn still_opens(place: &Place, vault: &Vault, capture: Position) -> Vec<u8> {
+pub fn still_opens(place: &Place, vault: &Vault, capture: Position) -> Vec<u8> {
     let ring = ring(&place.data().join("keys/keystore"));
     let zone = ring.zone().clone();
     let living: Vec<(KeyId, Key)> = ring
@@ -140,7 +140,7 @@ fn still_opens(place: &Place, vault: &Vault, capture: Position) -> Vec<u8> {
 }
 
 /// Ends the epochs in which something was refused.
-fn until_in_force(vault: &Vault) {
+pub fn until_in_force(vault: &Vault) {
     while without(vault)["not_in_force_yet"] != 0 {
         deliver(vault, &[message_at(NOW - 100, "n", BO, "time goes on")]);
     }

@@ -5,7 +5,9 @@ use govern::Selectors;
 use govern::consent::{Required, Unknown};
 
 use crate::archive::connect_with;
-use crate::consent::{OUTSIDE, enrol, require, texts, wecom};
+use crate::consent::{
+    CANARY, OUTSIDE, consented, enrol, record, require, still_opens, texts, until_in_force, wecom,
+};
 use crate::instance::*;
 
 /// What is kept under a hold of five messages that all lack consent, where nothing of anybody was kept before.
@@ -68,4 +70,26 @@ fn a_hold_keeps_what_it_names_also_where_nothing_of_it_was_ever_kept() {
     ] {
         assert_eq!(kept_under(selectors.clone()), kept, "{selectors:?}");
     }
+}
+
+#[test]
+fn the_card_of_whoever_is_refused_cannot_be_opened_where_it_names_no_conversation() {
+    let mut place = Place::new();
+    place.epoch_lasts = std::time::Duration::ZERO;
+    let vault = place.create();
+    let eve = enrol(&vault, "Eve", "+1 555 000 1111");
+    record(&vault, &eve, NOW - 500, consented());
+    require(&vault, Required::Custodian, Unknown::Keep);
+    let card = format!(r#""contacts":[{{"profile":{{"name":"CANARY card"}},"wa_id":"{ANN}"}}],"messages""#);
+    // A group in the same delivery: the card may be anybody's of it.
+    let in_group = message("2", BO, "in a group").replace(r#""type""#, r#""group_id":"G1","type""#);
+    let text = body(&[message("1", ANN, CANARY), in_group]).replace(r#""messages""#, &card);
+    // The first mention of the word is the field's name, and not the list.
+    let text = text.replacen(&card, r#""messages""#, 1);
+    let both = deliver_locked(&vault, &text, "ward-3", 0);
+    settle(&vault);
+    until_in_force(&vault);
+    let opened = still_opens(&place, &vault, both);
+    assert!(contains(&opened, b"phone_number_id"), "what is nobody's stays");
+    assert!(!contains(&opened, b"CANARY"));
 }
