@@ -61,7 +61,7 @@ pub fn texts(vault: &Vault) -> Vec<String> {
     search(vault, "is:message").iter().map(text).collect()
 }
 
-fn without(vault: &Vault) -> Value {
+pub fn without(vault: &Vault) -> Value {
     settle(vault);
     vault.consent("test").unwrap()["without_consent"].clone()
 }

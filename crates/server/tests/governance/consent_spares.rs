@@ -3,10 +3,11 @@
 use connect::wecom_archive::fake::{CompanyKey, FakeDriver};
 use govern::Selectors;
 use govern::consent::{Required, Unknown};
+use govern::custodian::{Change, Named};
 
 use crate::archive::connect_with;
 use crate::consent::{
-    CANARY, OUTSIDE, consented, enrol, record, require, still_opens, texts, until_in_force, wecom,
+    CANARY, OUTSIDE, consented, enrol, record, require, still_opens, texts, until_in_force, wecom, without,
 };
 use crate::instance::*;
 
@@ -92,4 +93,44 @@ fn the_card_of_whoever_is_refused_cannot_be_opened_where_it_names_no_conversatio
     let opened = still_opens(&place, &vault, both);
     assert!(contains(&opened, b"phone_number_id"), "what is nobody's stays");
     assert!(!contains(&opened, b"CANARY"));
+}
+
+#[test]
+fn a_wall_clock_within_a_day_on_which_they_agreed_is_enough_to_keep_what_was_said() {
+    let place = Place::new();
+    let vault = place.create();
+    // Noon of 2 February 2024, in UTC.
+    let noon = 1_706_875_200;
+    let he = enrol(&vault, "He", "+49 151 2345678");
+    require(&vault, Required::Custodian, Unknown::Keep);
+    // He agreed for ten hours: both ends of what this line's clock may mean are without, and the middle is not.
+    record(&vault, &he, noon - 5 * 3_600, consented());
+    record(&vault, &he, noon + 5 * 3_600, Change::Withdrew);
+    let text = "02/02/24, 12:00 - +49 151 2345678: perhaps while he agreed\n\
+                04/02/24, 12:00 - +49 151 2345678: CANARY two days after\n\
+                29/01/24, 12:00 - +49 151 2345678: CANARY before\n";
+    import(&vault, "The Two", text);
+    assert_eq!(texts(&vault), ["perhaps while he agreed"]);
+    assert_eq!(without(&vault)["destroyed"], 2);
+}
+
+#[test]
+fn a_wall_clock_within_a_day_on_which_a_number_was_theirs_who_agreed_is_enough_to_keep_what_was_said() {
+    let place = Place::new();
+    let vault = place.create();
+    // The custodian's number was theirs for some hours only: before and after it is a stranger's, of whom nobody knows.
+    let noon = 1_706_875_200;
+    let table = "name,handles,start\nHe,+49 151 2345678,2024-02-02T08:00:00Z\n";
+    let answer = vault.import_custodians(table, "test").unwrap();
+    let he = format!("{}.0", answer["by_entry"]);
+    record(&vault, &he, noon - 4 * 3_600, consented());
+    let named = Named {
+        handle: ("phone".to_owned(), "491512345678".to_owned()),
+    };
+    record(&vault, &he, noon + 4 * 3_600, Change::NumberRecycled(named));
+    require(&vault, Required::Everyone, Unknown::Destroy);
+    let text = "02/02/24, 12:00 - +49 151 2345678: perhaps while it was his\n\
+                05/02/24, 12:00 - +49 151 2345678: CANARY of a stranger\n";
+    import(&vault, "The Two", text);
+    assert_eq!(texts(&vault), ["perhaps while it was his"]);
 }

@@ -194,11 +194,32 @@ impl Known {
         }
         let parties = parties(record);
         let (earliest, latest) = asked.at;
-        let lack = rule.lack(&self.standings(asked, record, &parties, earliest))?;
+        let lacks = |at| rule.lack(&self.standings(asked, record, &parties, at));
+        let lack = lacks(earliest)?;
         if earliest != latest {
-            rule.lack(&self.standings(asked, record, &parties, latest))?;
+            lacks(latest)?;
+            for at in self.changes(asked, &parties) {
+                lacks(at)?;
+            }
         }
         Some(lack)
+    }
+
+    /// When within the time in question something changed about one of these: in between it was the same.
+    fn changes(&self, asked: &Asked<'_>, parties: &[Party]) -> BTreeSet<Timestamp> {
+        let (earliest, latest) = asked.at;
+        let handles = || parties.iter().flat_map(|party| &party.handles);
+        let places = handles().filter_map(|handle| self.holders.get(handle)).flatten();
+        let people = places.filter_map(|place| self.roster.people().get(*place));
+        let of_roster = people.flat_map(|person| {
+            let dates = person.log.iter().map(|dated| dated.at);
+            let spans = person.spans.iter();
+            dates.chain(spans.flat_map(|span| std::iter::once(span.from).chain(span.to)))
+        });
+        let said = handles().filter_map(|handle| self.words.get(&label(asked.labels, handle)));
+        let of_words = said.flatten().map(|word| word.at);
+        let within = |at: &Timestamp| earliest < *at && *at < latest;
+        of_roster.chain(of_words).filter(within).collect()
     }
 
     fn standings(
