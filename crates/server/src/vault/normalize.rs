@@ -135,7 +135,7 @@ fn one(
         key,
         chunks,
         descriptor,
-        tombs: Tombs::of(inner, &row.connection, row.locked_until),
+        tombs: Tombs::of(inner, row),
         unlocked: read.map(|read| read.unlocked),
     };
     if parts.is_empty() && reader.len() <= SMALL_BYTES {

@@ -163,7 +163,13 @@ impl Reading<'_> {
         let Some(tombs) = self.tombs.filter(|_| facts.owner.gone.is_none()) else {
             return;
         };
-        let (earliest, latest) = when(facts.at, facts.at_local.as_deref(), self.received_at);
+        let (mut earliest, mut latest) = when(facts.at, facts.at_local.as_deref(), self.received_at);
+        if (earliest, latest) == (self.received_at, self.received_at) && facts.at.is_none() {
+            // It says no time. One clock alone destroys nothing: consent must be lacking by every clock, and in between.
+            for clock in tombs.other_clocks() {
+                (earliest, latest) = (earliest.min(clock), latest.max(clock));
+            }
+        }
         let asked = Asked {
             labels: self.labels,
             connection: self.connection,

@@ -134,3 +134,35 @@ fn a_wall_clock_within_a_day_on_which_a_number_was_theirs_who_agreed_is_enough_t
     import(&vault, "The Two", text);
     assert_eq!(texts(&vault), ["perhaps while it was his"]);
 }
+
+#[test]
+fn a_clock_that_is_turned_back_destroys_nothing_that_says_no_time_of_its_own() {
+    let place = Place::new();
+    let vault = place.create();
+    let eve = enrol(&vault, "Eve", "+1 555 000 1111");
+    require(&vault, Required::Custodian, Unknown::Keep);
+    record(&vault, &eve, NOW - 500, consented());
+    let undated = |id: &str, text: &str| {
+        let time = format!(r#""timestamp":"{}","#, NOW - 1000);
+        let message = message(id, ANN, text);
+        assert!(message.contains(&time));
+        message.replace(&time, "")
+    };
+    // By the clock of its arrival she had not agreed yet; by the ledger's she had.
+    place.set_clock(NOW - 90 * DAY);
+    deliver(&vault, &[undated("1", "by a clock that was turned back")]);
+    place.set_clock(NOW + 100);
+    record(&vault, &eve, NOW + 50, Change::Withdrew);
+    deliver(&vault, &[undated("2", CANARY)]);
+    // What says its time needs no clock.
+    place.set_clock(NOW - 90 * DAY);
+    deliver(&vault, &[message_at(NOW + 60, "3", ANN, CANARY)]);
+    deliver(
+        &vault,
+        &[message_at(NOW - 400, "4", ANN, "said while she agreed")],
+    );
+    let mut read = texts(&vault);
+    read.sort();
+    assert_eq!(read, ["by a clock that was turned back", "said while she agreed"]);
+    assert_eq!(without(&vault)["destroyed"], 2);
+}

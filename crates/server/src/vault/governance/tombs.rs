@@ -9,8 +9,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use govern::{Covering, Selectors};
-use model::{KeyId, Timestamp};
+use model::{KeyId, Position, Timestamp};
 use seal::keyring::{Label, SecretKind};
+use store::catalogue::CaptureRow;
 
 use super::super::labels::{Labels, Owner};
 use super::super::{Inner, VaultError, locked};
@@ -23,6 +24,7 @@ pub type Table = HashMap<(SecretKind, Label), DiedAt>;
 pub struct Tombs<'a> {
     inner: &'a Inner,
     connection: &'a str,
+    capture: Position,
     table: Arc<Table>,
     /// Whether the legal minimum of the capture is not over.
     locked: bool,
@@ -71,18 +73,27 @@ impl Inner {
 }
 
 impl<'a> Tombs<'a> {
-    pub fn of(inner: &'a Inner, connection: &'a str, locked_until: Option<Timestamp>) -> Tombs<'a> {
+    pub fn of(inner: &'a Inner, row: &'a CaptureRow) -> Tombs<'a> {
         let over = |until: Timestamp| {
             let outside = inner.outside_time();
             until <= (inner.clock)() && outside.is_some_and(|outside| until <= outside)
         };
         Tombs {
             inner,
-            connection,
+            connection: &row.connection,
+            capture: row.position,
             table: locked(&inner.tombs).clone(),
-            locked: locked_until.is_some_and(|until| !over(until)),
+            locked: row.locked_until.is_some_and(|until| !over(until)),
             held: OnceCell::new(),
         }
+    }
+
+    /// What other clocks than the one by which the capture was received say of when that was: the ledger's, which does not run
+    /// backwards, and the latest time that somebody outside proved, where there is one.
+    pub fn other_clocks(&self) -> Vec<Timestamp> {
+        let entry = self.inner.must_entry(self.capture).ok();
+        let ledger = entry.map(|entry| entry.header.recorded_at);
+        ledger.into_iter().chain(self.inner.outside_time()).collect()
     }
 
     fn find(&self, kind: SecretKind, label: Option<Label>) -> Option<&DiedAt> {
