@@ -176,9 +176,8 @@ fn thaw(inner: &Arc<Inner>, row: &CaptureRow, existing: &Existing) -> Result<(),
         connection: &row.connection,
         door: connector_of(row)?.door(),
         received_at: row.received_at,
-        capture: source,
-        consent: &inner.consent,
-        listening: &inner.canaries.listening,
+        row,
+        inner,
         tombs: None,
     };
     locked(&inner.catalogue).clear_records(source)?;
@@ -295,9 +294,8 @@ impl Work<'_> {
             connection: &self.row.connection,
             door: self.connector.door(),
             received_at: self.row.received_at,
-            capture: self.row.position,
-            consent: &self.inner.consent,
-            listening: &self.inner.canaries.listening,
+            row: self.row,
+            inner: self.inner,
             tombs: Some(&self.tombs),
         }
     }

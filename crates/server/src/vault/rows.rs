@@ -1,21 +1,18 @@
 //! Rows of the catalogue: what of a record stands plain, and the record itself, sealed.
 
-use std::sync::Mutex;
-
 use connect::Door;
 use govern::consent::Lack;
 use model::bytes::Writer;
 use model::record::{Details, Event, EventKind, Message, Problem, Record};
-use model::{KeyId, MessageId, Position, Timestamp, ZoneId};
+use model::{KeyId, MessageId, Timestamp, ZoneId};
 use seal::keyring::Label;
 use seal::suite::{self, Key, SealError};
-use store::catalogue::{Digest, Placement, Pointing, RecordRow, RecordSort};
+use store::catalogue::{CaptureRow, Digest, Placement, Pointing, RecordRow, RecordSort};
 
-use super::canaries::Listening;
-use super::consent::{Asked, Known, Seen, concerned};
+use super::consent::{Asked, Seen, concerned, refuses};
 use super::governance::tombs::Tombs;
 use super::labels::{Gone, Labels, Owner};
-use super::locked;
+use super::{Inner, locked};
 
 const ROW: &[u8] = b"chancery/1/row";
 
@@ -113,12 +110,10 @@ pub struct Reading<'a> {
     pub door: Door,
     /// When it was received: the period of records without a time.
     pub received_at: Timestamp,
-    /// Where it stands.
-    pub capture: Position,
-    /// What is known of consent: read, and added to.
-    pub consent: &'a Mutex<Known>,
-    /// What is listened for.
-    pub listening: &'a Mutex<Listening>,
+    /// The capture itself.
+    pub row: &'a CaptureRow,
+    /// Where what is known of consent is read, and added to.
+    pub inner: &'a Inner,
     /// What was destroyed and must not come back; none for rows of what stands in the ledger already.
     pub tombs: Option<&'a Tombs<'a>>,
 }
@@ -151,9 +146,12 @@ impl Reading<'_> {
             Record::Problem(problem) => self.problem(problem, json),
         };
         if let Record::Event(event) = record {
-            locked(self.consent).note(self.labels, self.connection, event);
+            let vouched = || self.inner.is_vouched(&locked(&self.inner.catalogue), self.row);
+            let is_vouched = !refuses(event) || vouched();
+            locked(&self.inner.consent).note(self.labels, self.connection, event, is_vouched);
         }
-        locked(self.listening).hear(self.connection, (self.capture, self.received_at), record);
+        let listening = &self.inner.canaries.listening;
+        locked(listening).hear(self.connection, (self.row.position, self.received_at), record);
         self.ask_consent(record, &mut facts);
         facts
     }
@@ -173,10 +171,10 @@ impl Reading<'_> {
         let asked = Asked {
             labels: self.labels,
             connection: self.connection,
-            capture: self.capture,
+            capture: self.row.position,
             at: (earliest, latest),
         };
-        facts.lack = locked(self.consent).lack(&asked, record);
+        facts.lack = locked(&self.inner.consent).lack(&asked, record);
         let must_keep = || {
             let concerned = concerned(self.labels, record);
             tombs.must_keep(&facts.owner, &concerned, earliest, latest)

@@ -4,6 +4,9 @@ use connect::wecom_archive::fake::{CompanyKey, FakeDriver};
 use govern::Selectors;
 use govern::consent::{Required, Unknown};
 use govern::custodian::{Change, Named};
+use server::vault::Vault;
+use server::vault::captures::Descriptor;
+use server::vault::import::{ImportOptions, Imported};
 
 use crate::archive::connect_with;
 use crate::consent::{
@@ -164,5 +167,73 @@ fn a_clock_that_is_turned_back_destroys_nothing_that_says_no_time_of_its_own() {
     let mut read = texts(&vault);
     read.sort();
     assert_eq!(read, ["by a clock that was turned back", "said while she agreed"]);
+    assert_eq!(without(&vault)["destroyed"], 2);
+}
+
+/// Imports decrypted messages of WeCom, as somebody may have written them.
+fn import_wecom(vault: &Vault, lines: &[String]) -> Imported {
+    let options = ImportOptions {
+        connector: "wecom-archive".into(),
+        descriptor: Descriptor {
+            file_name: Some("messages.jsonl".into()),
+            ..Default::default()
+        },
+        actor: "test".into(),
+        ..Default::default()
+    };
+    let mut input = std::io::Cursor::new(lines.join("\n").into_bytes());
+    vault.import(&mut input, &options, &mut |_, _| {}).unwrap()
+}
+
+fn word_of_wecom(id: &str, word: &str, at: i64) -> String {
+    let more = format!(r#""msgtype":"{word}","{word}":{{"userid":"{OUTSIDE}","{word}_time":{at}000}}"#);
+    wecom(id, at, OUTSIDE, "lina", "", &more)
+}
+
+fn text_of_wecom(id: &str, text: &str, at: i64) -> String {
+    let more = format!(r#""msgtype":"text","text":{{"content":"{text}"}}"#);
+    wecom(id, at, OUTSIDE, "lina", "", &more)
+}
+
+#[test]
+fn a_refusal_out_of_a_file_that_nobody_verified_destroys_nothing_and_one_that_was_pulled_does() {
+    let place = Place::new();
+    let mut vault = place.create();
+    let company = CompanyKey::generate(4).unwrap();
+    connect_with(&vault, &[&company]);
+    require(&vault, Required::Everyone, Unknown::Keep);
+    let t = NOW - 9_000;
+    import_wecom(&vault, &[word_of_wecom("f1", "disagree", t)]);
+    assert_eq!(
+        search(&vault, "is:event").len(),
+        1,
+        "it is kept, as anything else"
+    );
+    let pulled = [
+        text_of_wecom("m1", "after a forged refusal", t + 10),
+        text_of_wecom("m2", "after a forged refusal, and a restart", t + 20),
+        word_of_wecom("m3", "disagree", t + 30),
+        text_of_wecom("m4", CANARY, t + 40),
+        text_of_wecom("m5", CANARY, t + 50),
+    ];
+    let pull = |vault: &Vault, upto: usize| {
+        let mut archive = FakeDriver::default();
+        for (seq, line) in (1..).zip(pulled.iter().take(upto)) {
+            archive.add(seq, &format!("m{seq}"), &company, line).unwrap();
+        }
+        vault
+            .use_archive("archive", Box::new(archive), Box::new(FakeDriver::default()))
+            .unwrap();
+        vault.pull_archive("archive").unwrap();
+        texts(vault)
+    };
+    let kept = ["after a forged refusal", "after a forged refusal, and a restart"];
+    assert_eq!(pull(&vault, 1), kept[..1]);
+    for upto in [2, 4, 5] {
+        // What was said is read again out of the catalogue.
+        drop(vault);
+        vault = place.open();
+        assert_eq!(pull(&vault, upto), kept);
+    }
     assert_eq!(without(&vault)["destroyed"], 2);
 }

@@ -247,6 +247,19 @@ impl Catalogue {
         Ok(statement.query_row([digest], rows::capture).optional()?)
     }
 
+    /// Whether a capture came out of a file that somebody imported.
+    ///
+    /// # Errors
+    /// [`StoreError::Catalogue`].
+    pub fn is_import(&self, capture_id: &Digest) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM imported WHERE capture_id = $1)";
+        let found = self
+            .db
+            .prepare_cached(sql)?
+            .query_row([capture_id], |row| row.get(0))?;
+        Ok(found)
+    }
+
     /// Notes a file to fetch.
     ///
     /// # Errors

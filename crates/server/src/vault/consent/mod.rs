@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use connect::Connector;
+use connect::wecom_archive::WecomArchive;
 use govern::consent::{Lack, Required, Standing, State};
 use govern::custodian::Roster;
 use model::entry::ActCode;
@@ -12,6 +14,7 @@ use model::record::{ConversationShape, Details, Event, EventKind, Participant, R
 use model::{MessageId, Position, Timestamp};
 use seal::keyring::Label;
 use serde_json::Value;
+use store::catalogue::{CaptureRow, Catalogue};
 
 use super::governance::tombs::Concerned;
 use super::labels::Labels;
@@ -135,6 +138,7 @@ impl Known {
         self.words_read = true;
         let mut opener = RowOpener::new(inner);
         let mut after: Option<MessageId> = None;
+        let vouched = |row: &CaptureRow| inner.is_vouched(&locked(&inner.reader), row);
         loop {
             let page = locked(&inner.reader).consents_after(after, PAGE)?;
             let Some((last, _)) = page.last() else {
@@ -145,17 +149,20 @@ impl Known {
                 if let Some(json) = opener.open(row)?
                     && let Ok(Record::Event(event)) = serde_json::from_slice(json)
                 {
-                    self.note(&inner.labels, connection, &event);
+                    let capture = locked(&inner.reader).capture(row.id.capture)?;
+                    let is_vouched = !refuses(&event) || capture.as_ref().is_some_and(vouched);
+                    self.note(&inner.labels, connection, &event, is_vouched);
                 }
             }
         }
     }
 
-    /// Takes in what somebody outside said about being captured. Other consents (to advertising) are none of this.
-    pub fn note(&mut self, labels: &Labels, connection: &str, event: &Event<'_>) {
+    /// Takes in what somebody outside said about being captured. Other consents (to advertising) are none of this, nor is a
+    /// refusal that nobody vouches for.
+    pub fn note(&mut self, labels: &Labels, connection: &str, event: &Event<'_>, is_vouched: bool) {
         let agrees = match event.state.as_deref() {
             Some("agree") => true,
-            Some("disagree") => false,
+            Some("disagree") if is_vouched => false,
             _ => return,
         };
         let is_consent = self.words_read && event.event == EventKind::Consent;
@@ -285,6 +292,25 @@ impl Known {
                 word.group.is_none() && (word.toward.is_empty() || !word.toward.is_disjoint(&others))
             })
         })
+    }
+}
+
+/// Whether an event says that somebody does not agree to be captured: what may destroy.
+pub(crate) fn refuses(event: &Event<'_>) -> bool {
+    event.event == EventKind::Consent && event.state.as_deref() == Some("disagree")
+}
+
+impl Inner {
+    /// Whether somebody vouches for where a capture comes from: the intake, which checked it, or the program itself, which
+    /// pulled it. Nobody does for a file that somebody imported.
+    pub(crate) fn is_vouched(&self, catalogue: &Catalogue, row: &CaptureRow) -> bool {
+        let is_import = || {
+            catalogue.is_import(&row.capture_id).unwrap_or_else(|error| {
+                tracing::error!(error = %error, "it cannot be read what was imported; a refusal of consent is not counted");
+                true
+            })
+        };
+        row.verdict == 1 || (row.connector == WecomArchive.id() && !is_import())
     }
 }
 
