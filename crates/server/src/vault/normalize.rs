@@ -366,6 +366,7 @@ impl Work<'_> {
             },
             gathered: Gathered::default(),
             files: 0,
+            asked_early: 0,
         };
         let (report, closed) = self.parse_or_not(reader, &mut gather)?;
         let mut gathered = gather.finish();

@@ -156,6 +156,18 @@ impl Reading<'_> {
         facts
     }
 
+    /// Asks again of a record whose JSON is `json`, now that more is known of who agreed.
+    pub fn ask_again(&self, json: &[u8], facts: &mut Facts) {
+        let Ok(record) = serde_json::from_slice::<Record<'_>>(json) else {
+            return;
+        };
+        if facts.owner.gone == Some(Gone::NoConsent) {
+            facts.owner.gone = None;
+        }
+        facts.lack = None;
+        self.ask_consent(&record, facts);
+    }
+
     /// Of what is written anew it is asked whether it may be kept; of what stands in the ledger it was decided before.
     fn ask_consent(&self, record: &Record<'_>, facts: &mut Facts) {
         let Some(tombs) = self.tombs.filter(|_| facts.owner.gone.is_none()) else {

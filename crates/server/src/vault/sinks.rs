@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 
 use connect::{Fetch, Sink, Span};
-use model::record::{Conversation, Participant, Record};
+use model::record::{Conversation, EventKind, Participant, Record};
 use model::{KeyId, MessageId};
 use seal::keyring::Label;
 use store::catalogue::{Placement, RecordRow};
@@ -34,6 +34,9 @@ impl Gather<'_> {
     /// What was gathered, once it is known of all bytes whose they are.
     pub fn finish(self) -> Gathered {
         let mut gathered = self.gathered;
+        for record in gathered.records.iter_mut().take(self.asked_early) {
+            self.reading.ask_again(&record.json, &mut record.facts);
+        }
         let mut met = Met::default();
         gathered
             .records
@@ -96,12 +99,17 @@ pub struct Gather<'a> {
     pub reading: Reading<'a>,
     pub gathered: Gathered,
     pub files: u16,
+    /// Of so many records it was asked whether they may be kept before the last word about consent was known.
+    pub asked_early: usize,
 }
 
 impl Sink for Gather<'_> {
     fn record(&mut self, span: Span, record: &Record<'_>) -> io::Result<()> {
         let mut json = Vec::with_capacity(512);
         to_json(record, &mut json)?;
+        if matches!(record, Record::Event(event) if event.event == EventKind::Consent) {
+            self.asked_early = self.gathered.records.len();
+        }
         let facts = self.reading.facts(record, &json);
         self.gathered.records.push(Understood { span, json, facts });
         self.files = 0;

@@ -237,3 +237,24 @@ fn a_refusal_out_of_a_file_that_nobody_verified_destroys_nothing_and_one_that_wa
     }
     assert_eq!(without(&vault)["destroyed"], 2);
 }
+
+#[test]
+fn what_a_small_file_says_about_consent_counts_wherever_in_the_file_it_stands() {
+    let place = Place::new();
+    let vault = place.create();
+    require(&vault, Required::Everyone, Unknown::Destroy);
+    let lina = enrol(&vault, "Lina", "wecom_userid:lina");
+    record(&vault, &lina, NOW - 90_000, consented());
+    let t = NOW - 9_000;
+    let lines = [
+        text_of_wecom("m3", "after they agreed", t + 20),
+        text_of_wecom("m1", "CANARY before they agreed", t),
+        word_of_wecom("m2", "agree", t + 10),
+        text_of_wecom("m4", "and later", t + 30),
+    ];
+    assert_eq!(import_wecom(&vault, &lines).erased, 1);
+    let mut read = texts(&vault);
+    read.sort();
+    assert_eq!(read, ["after they agreed", "and later"]);
+    assert_eq!(without(&vault)["destroyed"], 1);
+}
