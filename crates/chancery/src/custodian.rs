@@ -10,7 +10,7 @@ use server::vault::Vault;
 
 use crate::args::Global;
 use crate::failure::{BAD_DATA, DOES_NOT_HOLD, DONE, Failure};
-use crate::governing::Language;
+use crate::governing::{Language, MaySignIn, Signing};
 use crate::operation::Operation;
 use crate::print::{self, Words};
 use crate::tables::{self, rows, text};
@@ -29,6 +29,9 @@ pub enum CustodianCommand {
     Import {
         /// The table, CSV in UTF-8.
         file: PathBuf,
+        /// Who.
+        #[command(flatten)]
+        signing: MaySignIn,
     },
     /// Everybody, and how their capture stands.
     #[command(after_help = "Example: chancery custodian list --json")]
@@ -79,6 +82,9 @@ pub struct RecordArgs {
     /// Its language.
     #[arg(long, value_name = "LANGUAGE")]
     pub language: Option<String>,
+    /// Who.
+    #[command(flatten)]
+    pub signing: MaySignIn,
 }
 
 /// What can happen.
@@ -107,7 +113,12 @@ pub enum What {
 #[serde(rename_all = "kebab-case")]
 pub enum Asked {
     /// Enrol whom this table names.
-    Import(String),
+    Import {
+        /// CSV.
+        table: String,
+        /// Who signs in for it.
+        signing: Option<Signing>,
+    },
     /// Everybody.
     List,
     /// One.
@@ -118,6 +129,8 @@ pub enum Asked {
         id: String,
         /// When and what.
         dated: Dated,
+        /// Who signs in for it.
+        signing: Option<Signing>,
     },
 }
 
@@ -127,10 +140,16 @@ pub enum Asked {
 /// What the vault said.
 pub fn perform(vault: &Vault, asked: Asked, actor: &str) -> Result<Value, Failure> {
     Ok(match asked {
-        Asked::Import(table) => vault.import_custodians(&table, actor)?,
+        Asked::Import { table, signing } => {
+            let user = governing::signed_in(vault, signing.as_ref(), actor)?;
+            vault.import_custodians(&table, user.as_ref(), actor)?
+        }
         Asked::List => vault.custodians(actor)?,
         Asked::Show(id) => vault.custodian(&id, actor)?,
-        Asked::Record { id, dated } => vault.record_custodian(&id, &dated, actor)?,
+        Asked::Record { id, dated, signing } => {
+            let user = governing::signed_in(vault, signing.as_ref(), actor)?;
+            vault.record_custodian(&id, &dated, user.as_ref(), actor)?
+        }
     })
 }
 
@@ -140,13 +159,18 @@ pub fn perform(vault: &Vault, asked: Asked, actor: &str) -> Result<Value, Failur
 /// What went wrong.
 pub fn custodian(global: &Global, command: CustodianCommand) -> Result<u8, Failure> {
     let (asked, words): (Asked, fn(&Value) -> Words) = match command {
-        CustodianCommand::Import { file } => (Asked::Import(read_table(&file)?), imported),
+        CustodianCommand::Import { file, signing } => {
+            let signing = signing.signing()?;
+            let table = read_table(&file)?;
+            (Asked::Import { table, signing }, imported)
+        }
         CustodianCommand::List => (Asked::List, list),
         CustodianCommand::Show { id } => (Asked::Show(id), show),
         CustodianCommand::Record(args) => {
             let id = args.id.clone();
+            let signing = args.signing.signing()?;
             let dated = dated(args)?;
-            (Asked::Record { id, dated }, recorded)
+            (Asked::Record { id, dated, signing }, recorded)
         }
         CustodianCommand::Notice { language } => {
             print::print(match language {

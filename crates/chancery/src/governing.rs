@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use server::vault::Vault;
 use server::vault::governance::{RequestOptions, Targets};
+use server::vault::users::User;
 
 use crate::args::Global;
 use crate::failure::{DOES_NOT_HOLD, DONE, Failure};
@@ -83,6 +84,29 @@ pub struct SignIn {
     /// File with their password, one line end at its end does not count; else a prompt.
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
+}
+
+/// Who decides, where somebody must: while the zone's rule destroys what comes without consent.
+#[derive(Args)]
+pub struct MaySignIn {
+    /// While a rule about consent is in force, for what may destroy: a compliance officer or an administrator of Chancery.
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// File with their password, one line end at its end does not count; else a prompt.
+    #[arg(long, value_name = "FILE", requires = "user")]
+    pub password_file: Option<PathBuf>,
+}
+
+impl MaySignIn {
+    /// Name and password, where a name was given.
+    ///
+    /// # Errors
+    /// The password cannot be read.
+    pub fn signing(&self) -> Result<Option<Signing>, Failure> {
+        let name = self.user.as_deref();
+        name.map(|name| signing(name, self.password_file.as_deref()))
+            .transpose()
+    }
 }
 
 /// Arguments of `keys destroy`.
@@ -403,19 +427,25 @@ pub fn certificate(global: &Global, args: &CertificateArgs) -> Result<u8, Failur
     Ok(DONE)
 }
 
+/// Who signed in, where somebody did.
+///
+/// # Errors
+/// The name or the password is not right.
+pub fn signed_in(vault: &Vault, signing: Option<&Signing>, actor: &str) -> Result<Option<User>, Failure> {
+    let Some(signing) = signing else {
+        return Ok(None);
+    };
+    let password =
+        std::str::from_utf8(&signing.password.0).map_err(|_| Failure::usage("the password is not UTF-8"))?;
+    Ok(Some(vault.signed_in(&signing.name, password, actor)?))
+}
+
 /// Does it on the open vault.
 ///
 /// # Errors
 /// What the vault said.
 pub fn perform(vault: &Vault, governing: Governing, actor: &str) -> Result<Value, Failure> {
-    let user = match &governing.signing {
-        None => None,
-        Some(signing) => {
-            let password = std::str::from_utf8(&signing.password.0)
-                .map_err(|_| Failure::usage("the password is not UTF-8"))?;
-            Some(vault.signed_in(&signing.name, password, actor)?)
-        }
-    };
+    let user = signed_in(vault, governing.signing.as_ref(), actor)?;
     let signed = || {
         user.as_ref()
             .ok_or_else(|| Failure::usage("a user of Chancery must sign in for this: --user NAME"))

@@ -68,6 +68,20 @@ pub enum Change {
     Left,
 }
 
+impl Change {
+    /// Whether somebody may be without consent after it who was not before.
+    pub fn may_lose_consent(&self) -> bool {
+        match self {
+            Change::Noticed(_) | Change::Consented(_) | Change::PhoneLost(_) => false,
+            Change::Withdrew
+            | Change::NumberChanged { .. }
+            | Change::NumberRecycled(_)
+            | Change::NumberShared(_)
+            | Change::Left => true,
+        }
+    }
+}
+
 /// A text that somebody was shown.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {

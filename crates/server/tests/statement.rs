@@ -360,7 +360,7 @@ fn a_rebuild_states_nothing_again_and_says_the_same() {
 fn custodians_are_stated_by_id_with_state_and_consent_and_nobody_is_named() {
     let world = World::new();
     let csv = "name,handles,connections,start\nAnn Lee,+44 7700 900123,,2020-01-01\nBo Chen,+44 7700 900124,,2020-01-01\n";
-    world.vault().import_custodians(csv, "test").unwrap();
+    world.vault().import_custodians(csv, None, "test").unwrap();
     world.deliver(&[1, 2]);
     world.set(NOON + DAY);
     world.settle();

@@ -104,6 +104,29 @@ fn the_rule_is_proposed_approved_shown_and_eased_and_each_mistake_is_named() {
 }
 
 #[test]
+fn while_the_rule_destroys_a_withdrawal_is_recorded_by_who_signs_in() {
+    let (place, bo) = strict();
+    let withdrew = ["custodian", "record", &bo, "withdrew", "--on", "2026-02-15"];
+    place.on(&withdrew).failed(64, "--user NAME");
+    let cy = ["--user", "cy", "--password-file", "cy.txt"];
+    place
+        .on(&with(&withdrew, &cy))
+        .failed(77, "only a compliance officer");
+    let wrong = ["--user", "ann", "--password-file", "cy.txt"];
+    assert_ne!(place.on(&with(&withdrew, &wrong)).code, 0);
+    place.on(&with(&withdrew, &ANN)).done();
+    place.write(
+        "more.csv",
+        "name,handles,start\nCy Ray,+44 7700 900555,2026-01-01\n",
+    );
+    let import = ["custodian", "import", "more.csv"];
+    place.on(&import).failed(64, "--user NAME");
+    place.on(&with(&import, &BO)).done();
+    let phone = ["custodian", "record", &bo, "phone-lost", "--on", "2026-02-15"];
+    place.on(&with(&phone, &["--handle", "+44 7700 900456"])).done();
+}
+
+#[test]
 fn what_comes_without_consent_is_destroyed_once_and_the_rest_kept_whatever_step_the_program_dies_at() {
     for point in [
         "",

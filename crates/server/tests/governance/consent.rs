@@ -37,14 +37,19 @@ pub fn require(vault: &Vault, required: Required, unknown: Unknown) {
 /// Enrols somebody; their id.
 pub fn enrol(vault: &Vault, name: &str, handle: &str) -> String {
     let table = format!("name,handles,start\n{name},{handle},2020-01-01\n");
-    let answer = vault.import_custodians(&table, "test").unwrap();
+    let answer = vault
+        .import_custodians(&table, Some(&user(vault, "ann")), "test")
+        .unwrap();
     assert_eq!(answer["enrolled"], 1, "{answer}");
     format!("{}.0", answer["by_entry"])
 }
 
 pub fn record(vault: &Vault, id: &str, at: i64, change: Change) {
     let at = Timestamp::from_seconds(at);
-    vault.record_custodian(id, &Dated { at, change }, "test").unwrap();
+    let dated = Dated { at, change };
+    vault
+        .record_custodian(id, &dated, Some(&user(vault, "ann")), "test")
+        .unwrap();
 }
 
 pub fn consented() -> Change {

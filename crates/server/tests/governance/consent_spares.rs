@@ -1,12 +1,13 @@
 //! What is not destroyed for want of consent: what a hold names, and whatever is only perhaps without it.
 
 use connect::wecom_archive::fake::{CompanyKey, FakeDriver};
-use govern::Selectors;
-use govern::consent::{Required, Unknown};
-use govern::custodian::{Change, Named};
-use server::vault::Vault;
+use govern::consent::{Required, Rule, Unknown};
+use govern::custodian::{Change, Dated, Named};
+use govern::{Refusal, Selectors};
+use model::Timestamp;
 use server::vault::captures::Descriptor;
 use server::vault::import::{ImportOptions, Imported};
+use server::vault::{Vault, VaultError};
 
 use crate::archive::connect_with;
 use crate::consent::{
@@ -124,7 +125,7 @@ fn a_wall_clock_within_a_day_on_which_a_number_was_theirs_who_agreed_is_enough_t
     // The custodian's number was theirs for some hours only: before and after it is a stranger's, of whom nobody knows.
     let noon = 1_706_875_200;
     let table = "name,handles,start\nHe,+49 151 2345678,2024-02-02T08:00:00Z\n";
-    let answer = vault.import_custodians(table, "test").unwrap();
+    let answer = vault.import_custodians(table, None, "test").unwrap();
     let he = format!("{}.0", answer["by_entry"]);
     record(&vault, &he, noon - 4 * 3_600, consented());
     let named = Named {
@@ -257,4 +258,63 @@ fn what_a_small_file_says_about_consent_counts_wherever_in_the_file_it_stands() 
     read.sort();
     assert_eq!(read, ["after they agreed", "and later"]);
     assert_eq!(without(&vault)["destroyed"], 1);
+}
+
+#[test]
+fn while_a_rule_destroys_nobody_records_what_may_destroy_without_signing_in_as_one_who_may() {
+    let place = Place::new();
+    let vault = place.create();
+    let eve = enrol(&vault, "Eve", "+1 555 000 1111");
+    let phone = |value: &str| ("phone".to_owned(), value.to_owned());
+    let named = || Named {
+        handle: phone("15550001111"),
+    };
+    let at = Timestamp::from_seconds(NOW - 5_000);
+    let said = |change: Change, who: Option<&str>| {
+        let user = who.map(|name| user(&vault, name));
+        vault.record_custodian(&eve, &Dated { at, change }, user.as_ref(), "test")
+    };
+    let enrols = |n: u32, who: Option<&str>| {
+        let table = format!("name,handles,start\nP{n},+1 555 000 {n},2020-01-01\n");
+        let user = who.map(|name| user(&vault, name));
+        vault.import_custodians(&table, user.as_ref(), "test")
+    };
+    // No rule destroys anything: anybody at the socket writes down what happened.
+    said(Change::Withdrew, None).unwrap();
+    said(consented(), None).unwrap();
+    enrols(2001, None).unwrap();
+    require(&vault, Required::Custodian, Unknown::Keep);
+    let before = vault.custodians("test").unwrap();
+    let change = Change::NumberChanged {
+        handle: phone("15550001111"),
+        new: phone("15550003333"),
+    };
+    for change in [
+        Change::Withdrew,
+        change,
+        Change::NumberRecycled(named()),
+        Change::NumberShared(named()),
+        Change::Left,
+    ] {
+        let nobody = said(change.clone(), None);
+        assert!(matches!(nobody, Err(VaultError::Usage(_))), "{nobody:?}");
+        assert_eq!(refused(said(change, Some("cy"))), Refusal::Role);
+    }
+    assert!(matches!(enrols(2002, None), Err(VaultError::Usage(_))));
+    assert_eq!(refused(enrols(2002, Some("cy"))), Refusal::Role);
+    assert_eq!(vault.custodians("test").unwrap(), before);
+    // What can only keep more needs nobody; what may destroy, one who may.
+    said(Change::PhoneLost(named()), None).unwrap();
+    said(consented(), None).unwrap();
+    enrols(2002, Some("bo")).unwrap();
+    said(Change::Withdrew, Some("ann")).unwrap();
+    assert_eq!(
+        vault.custodians("test").unwrap()["custodians"][0]["consent"],
+        "withdrew"
+    );
+    let rule = Rule::new(Required::NotRequired, Unknown::Keep);
+    vault
+        .set_consent_rule(rule, "agreement ended", &user(&vault, "ann"), "test")
+        .unwrap();
+    said(Change::Left, None).unwrap();
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use govern::Refusal;
+use govern::consent::Required;
 use govern::custodian::{Custodian, Dated, Enrolled, Roster};
 use model::entry::ActCode;
 use model::{Position, Timestamp};
@@ -9,6 +11,8 @@ use seal::keyring::SecretKind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::governance::person;
+use super::users::User;
 use super::{Inner, Vault, VaultError, locked};
 
 mod table;
@@ -19,6 +23,9 @@ pub use table::handle;
 struct Imported {
     custodians: Vec<Enrolled>,
     actor: String,
+    /// The user who signed in for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
 }
 
 /// Body of the act that says what happened to one.
@@ -28,6 +35,9 @@ struct Changed {
     #[serde(flatten)]
     dated: Dated,
     actor: String,
+    /// The user who signed in for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
 }
 
 /// Whether they agree to be captured, in a word.
@@ -40,14 +50,21 @@ pub fn consent_of(person: &Custodian, at: Timestamp) -> &'static str {
 }
 
 impl Vault {
-    /// Enrols whom a table names. What is wrong in it is named by line, and the rest goes on.
+    /// Enrols whom a table names. What is wrong in it is named by line, and the rest goes on. Whoever is new has not consented:
+    /// while a rule destroys for want of that, it needs a user who may decide it.
     ///
     /// # Errors
-    /// [`VaultError::Store`].
-    pub fn import_custodians(&self, text: &str, actor: &str) -> Result<Value, VaultError> {
+    /// [`VaultError::Usage`], [`VaultError::Refused`]; [`VaultError::Store`].
+    pub fn import_custodians(
+        &self,
+        text: &str,
+        user: Option<&User>,
+        actor: &str,
+    ) -> Result<Value, VaultError> {
         let inner = &self.inner;
         let _one_at_a_time = locked(&inner.enrolling);
         let (roster, now) = (inner.roster()?, self.now());
+        inner.must_sign_in(user)?;
         let connections: Vec<String> = inner
             .connections()
             .iter()
@@ -66,6 +83,7 @@ impl Vault {
             let body = json!(Imported {
                 custodians: table.rows,
                 actor: actor.to_owned(),
+                by: user.map(|user| user.name.clone()),
             });
             by_entry = Some(inner.act(ActCode::CustodiansImported, &body)?);
         }
@@ -74,13 +92,24 @@ impl Vault {
         }))
     }
 
-    /// Writes down what happened to a custodian.
+    /// Writes down what happened to a custodian. What may have messages destroyed, by the rule in force, needs a user who may
+    /// decide that.
     ///
     /// # Errors
-    /// [`VaultError::BadData`] when it cannot have happened so; [`VaultError::Store`].
-    pub fn record_custodian(&self, id: &str, dated: &Dated, actor: &str) -> Result<Value, VaultError> {
+    /// [`VaultError::BadData`] when it cannot have happened so; [`VaultError::Usage`], [`VaultError::Refused`];
+    /// [`VaultError::Store`].
+    pub fn record_custodian(
+        &self,
+        id: &str,
+        dated: &Dated,
+        user: Option<&User>,
+        actor: &str,
+    ) -> Result<Value, VaultError> {
         let _one_at_a_time = locked(&self.inner.enrolling);
         let mut roster = self.inner.roster()?;
+        if dated.change.may_lose_consent() {
+            self.inner.must_sign_in(user)?;
+        }
         roster
             .apply(id, dated)
             .map_err(|problem| VaultError::BadData(problem.to_string()))?;
@@ -88,6 +117,7 @@ impl Vault {
             custodian: id.to_owned(),
             dated: dated.clone(),
             actor: actor.to_owned(),
+            by: user.map(|user| user.name.clone()),
         });
         let at = self.inner.act(ActCode::CustodianChanged, &body)?;
         Ok(json!({ "custodian": id, "by_entry": at }))
@@ -160,6 +190,24 @@ impl Vault {
 }
 
 impl Inner {
+    /// While a rule destroys what comes without consent, what changes who has given it is decided by those who decide the rule.
+    fn must_sign_in(&self, user: Option<&User>) -> Result<(), VaultError> {
+        super::consent::refresh(self)?;
+        if locked(&self.consent).state().rule().required == Required::NotRequired {
+            return Ok(());
+        }
+        let user = user.ok_or_else(|| {
+            VaultError::Usage(
+                "what comes without consent is destroyed here: a user of Chancery must sign in for this: --user NAME"
+                    .to_owned(),
+            )
+        })?;
+        match person(user).permitted {
+            true => Ok(()),
+            false => Err(Refusal::Role.into()),
+        }
+    }
+
     /// Everybody, as the entries say.
     pub fn roster(&self) -> Result<Roster, VaultError> {
         self.wait_normalized(self.ledger.head())?;
