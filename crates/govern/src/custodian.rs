@@ -6,6 +6,16 @@
 use model::Timestamp;
 use serde::{Deserialize, Serialize};
 
+/// Kinds of handles of which one value may be several people: a company gives them out, or a platform that is not named.
+const NOT_WORLDWIDE: [&str; 2] = ["wecom_userid", "username"];
+
+/// Whether a handle of this kind is not the same person's in these connections and in those. Where somebody's are not given, they
+/// are in all.
+pub fn are_apart(kind: &str, these: &[String], those: &[String]) -> bool {
+    let both_given = !these.is_empty() && !those.is_empty();
+    NOT_WORLDWIDE.contains(&kind) && both_given && !these.iter().any(|one| those.contains(one))
+}
+
 /// A handle for a time.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handle {
@@ -165,6 +175,11 @@ impl Custodian {
             .any(|span| span.is(handle) && span.covers(at) && (!span.shared || named))
     }
 
+    /// Whether a handle of this kind can be theirs in a connection.
+    pub fn is_in(&self, kind: &str, connection: &str) -> bool {
+        !are_apart(kind, &self.enrolled.connections, &[connection.to_owned()])
+    }
+
     /// Whether they left by then.
     pub fn has_left(&self, at: Timestamp) -> bool {
         self.log
@@ -220,11 +235,17 @@ impl Roster {
         });
     }
 
-    /// Who has a handle at a time and does not share it.
-    pub fn holder(&self, handle: &(String, String), at: Timestamp) -> Option<&Custodian> {
+    /// Who has a handle at a time in one of these connections and does not share it.
+    pub fn holder(
+        &self,
+        handle: &(String, String),
+        at: Timestamp,
+        connections: &[String],
+    ) -> Option<&Custodian> {
         self.people.iter().find(|person| {
             let mut spans = person.spans.iter();
             spans.any(|span| span.is(handle) && span.covers(at) && !span.shared)
+                && !are_apart(&handle.0, &person.enrolled.connections, connections)
         })
     }
 
@@ -243,8 +264,9 @@ impl Roster {
     /// # Errors
     /// [`NotPossible`]; then nothing changed.
     pub fn apply(&mut self, id: &str, dated: &Dated) -> Result<(), NotPossible> {
+        let connections = self.find(id).map_or(&[][..], |own| &own.enrolled.connections);
         if let Change::NumberChanged { new, .. } = &dated.change
-            && let Some(other) = self.holder(new, dated.at)
+            && let Some(other) = self.holder(new, dated.at, connections)
             && other.id != id
         {
             return Err(NotPossible::Taken(other.id.clone()));
@@ -367,6 +389,53 @@ mod tests {
         assert_eq!(seen, ["", "Ann", "Ann", "", "", "Bo"]);
         assert_eq!(whose(&roster, "222", 19, None), "Bo");
         assert_eq!(whose(&roster, "222", 20, None), "");
+    }
+
+    #[test]
+    fn what_a_company_gives_out_is_one_persons_in_a_connection_and_may_be_anothers_in_another() {
+        let words = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<String>>();
+        for (kind, these, those, apart) in [
+            ("wecom_userid", &["a"][..], &["b"][..], true),
+            ("username", &["a", "c"], &["b"], true),
+            ("wecom_userid", &["a", "b"], &["b"], false),
+            ("wecom_userid", &[], &["b"], false),
+            ("wecom_userid", &["a"], &[], false),
+            ("phone", &["a"], &["b"], false),
+            ("bsuid", &["a"], &["b"], false),
+        ] {
+            assert_eq!(
+                are_apart(kind, &words(these), &words(those)),
+                apart,
+                "{kind} {these:?} {those:?}"
+            );
+        }
+        let mut roster = Roster::default();
+        let userid = |value: &str| ("wecom_userid".to_owned(), value.to_owned());
+        for (id, connection, value) in [("1.0", "a", "annlee"), ("1.1", "b", "bochen")] {
+            let enrolled = Enrolled {
+                name: id.to_owned(),
+                zone: "us".to_owned(),
+                department: String::new(),
+                handles: vec![userid(value)],
+                connections: words(&[connection]),
+                mode: "automatic".to_owned(),
+                start: day(0),
+            };
+            roster.enrol(id.to_owned(), enrolled);
+        }
+        let holder = |connections: &[&str]| {
+            let found = roster.holder(&userid("annlee"), day(1), &words(connections));
+            found.map(|person| person.id.clone())
+        };
+        assert_eq!(holder(&["b"]), None);
+        assert_eq!(holder(&["a", "b"]).as_deref(), Some("1.0"));
+        assert_eq!(holder(&[]).as_deref(), Some("1.0"));
+        // The other company's may get that id too; in the same it is taken.
+        let change = Change::NumberChanged {
+            handle: userid("bochen"),
+            new: userid("annlee"),
+        };
+        does(&mut roster, "1.1", 2, change).unwrap();
     }
 
     #[test]

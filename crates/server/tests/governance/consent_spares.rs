@@ -5,6 +5,7 @@ use govern::consent::{Required, Rule, Unknown};
 use govern::custodian::{Change, Dated, Named};
 use govern::{Refusal, Selectors};
 use model::Timestamp;
+use serde_json::json;
 use server::vault::captures::Descriptor;
 use server::vault::import::{ImportOptions, Imported};
 use server::vault::{Vault, VaultError};
@@ -317,4 +318,54 @@ fn while_a_rule_destroys_nobody_records_what_may_destroy_without_signing_in_as_o
         .set_consent_rule(rule, "agreement ended", &user(&vault, "ann"), "test")
         .unwrap();
     said(Change::Left, None).unwrap();
+}
+
+/// A file of one line that somebody with this userid wrote, by a connection of their company.
+fn import_of_company(vault: &Vault, connection: &str, id: &str, userid: &str, text: &str) {
+    let line = json!({ "platform_id": id, "conversation": { "id": "c" }, "sent_at": "2025-11-24T00:00:00Z",
+        "sender": { "name": "x", "ids": [{ "kind": "wecom_userid", "value": userid }] }, "text": text });
+    let options = ImportOptions {
+        connector: "generic-import".into(),
+        connection: Some(connection.into()),
+        actor: "test".into(),
+        ..Default::default()
+    };
+    let mut input = std::io::Cursor::new(line.to_string().into_bytes());
+    vault.import(&mut input, &options, &mut |_, _| {}).unwrap();
+}
+
+#[test]
+fn who_withdrew_in_one_company_is_not_who_has_the_same_id_in_another() {
+    let place = Place::new();
+    let vault = place.create();
+    for connection in ["corp-a", "corp-b", "corp-c"] {
+        import_of_company(&vault, connection, "0", "nobody", "it is there");
+    }
+    let table = "name,handles,connections,start\n\
+                 Ann of A,wecom_userid:annlee,corp-a,2020-01-01\n\
+                 Ann of B,wecom_userid:annlee,corp-b,2020-01-01\n";
+    let answer = vault.import_custodians(table, None, "test").unwrap();
+    assert_eq!(answer["enrolled"], 2, "{answer}");
+    let taken = "name,handles,connections,start\nThird,wecom_userid:annlee,corp-b;corp-c,2020-01-01\n";
+    let answer = vault.import_custodians(taken, None, "test").unwrap();
+    assert_eq!(
+        (&answer["enrolled"], answer["wrong"][0]["line"].as_u64()),
+        (&json!(0), Some(2))
+    );
+    let people = vault.custodians("test").unwrap();
+    let id = |n: usize| people["custodians"][n]["id"].as_str().unwrap().to_owned();
+    record(&vault, &id(0), NOW - 90_000_000, Change::Withdrew);
+    record(&vault, &id(1), NOW - 90_000_000, consented());
+    require(&vault, Required::Everyone, Unknown::Destroy);
+    import_of_company(&vault, "corp-a", "1", "annlee", "CANARY of the one in A");
+    import_of_company(&vault, "corp-b", "1", "annlee", "of the one in B");
+    // Perhaps the same person as in B.
+    import_of_company(&vault, "corp-c", "1", "annlee", "of one in C");
+    let mut read = texts(&vault);
+    read.retain(|text| text != "it is there");
+    read.sort();
+    assert_eq!(read, ["of one in C", "of the one in B"]);
+    let said = without(&vault);
+    assert_eq!(said["destroyed"], 1);
+    assert_eq!(said["by"][0]["custodian"], id(0).as_str());
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use connect::Connector;
 use connect::wecom_archive::WecomArchive;
 use govern::consent::{Lack, Required, Standing, State};
-use govern::custodian::Roster;
+use govern::custodian::{Custodian, Roster};
 use model::entry::ActCode;
 use model::record::{ConversationShape, Details, Event, EventKind, Participant, Record};
 use model::{MessageId, Position, Timestamp};
@@ -238,11 +238,17 @@ impl Known {
     ) -> Vec<Standing> {
         let standing = |party: &Party| {
             let name = party.name.as_deref();
-            let custodian = party.handles.iter().find_map(|handle| {
-                let places = self.holders.get(handle)?;
-                let mut people = places.iter().filter_map(|place| self.roster.people().get(*place));
-                people.find(|person| person.has(handle, at, name))
-            });
+            let find = |accept: &dyn Fn(&Custodian, &Handle) -> bool| {
+                party.handles.iter().find_map(|handle| {
+                    let places = self.holders.get(handle)?;
+                    let mut people = places.iter().filter_map(|place| self.roster.people().get(*place));
+                    people.find(|person| person.has(handle, at, name) && accept(person, handle))
+                })
+            };
+            // Who has the same handle in another connection may be somebody else: their refusal says nothing here. They may
+            // be the same: what they agreed to is kept.
+            let custodian = find(&|person, (kind, _)| person.is_in(kind, asked.connection))
+                .or_else(|| find(&|person, _| person.consents(at) == Some(true)));
             if let Some(person) = custodian {
                 return Some(Standing::Custodian(person.id.clone(), person.consents(at)));
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use govern::custodian::{Enrolled, Roster};
+use govern::custodian::{Enrolled, Roster, are_apart};
 use model::Timestamp;
 use serde::Serialize;
 
@@ -64,6 +64,9 @@ pub struct Rules<'a> {
     pub now: Timestamp,
 }
 
+/// By handle: the lines in which it stands, each with the connections of whoever has it there.
+type Seen = BTreeMap<(String, String), Vec<(u64, Vec<String>)>>;
+
 fn wrong(line: u64, problem: impl Into<String>, remedy: impl Into<String>) -> Wrong {
     Wrong {
         line,
@@ -124,7 +127,7 @@ pub fn read(text: &str, rules: &Rules<'_>) -> Table {
     if !(places.contains_key("name") && places.contains_key("handles")) {
         return table;
     }
-    let mut seen: BTreeMap<(String, String), u64> = BTreeMap::new();
+    let mut seen = Seen::new();
     for record in reader.records().take(LINES_MAX) {
         let record = match record {
             Ok(record) => record,
@@ -157,7 +160,7 @@ fn one<'a>(
     line: u64,
     field: &dyn Fn(&str) -> &'a str,
     rules: &Rules<'_>,
-    seen: &mut BTreeMap<(String, String), u64>,
+    seen: &mut Seen,
 ) -> Result<Option<Enrolled>, Vec<Wrong>> {
     let mut found = Vec::new();
     if field("name").is_empty() {
@@ -208,7 +211,7 @@ fn one<'a>(
     }
     let handles = handles(line, field("handles"), &mut found);
     let start = start.unwrap_or(rules.now);
-    let holder = |handle| rules.roster.holder(handle, start);
+    let holder = |handle| rules.roster.holder(handle, start, &connections);
     let same = |handle| {
         holder(handle)
             .is_some_and(|person| person.enrolled.name == field("name") && person.enrolled.handles == handles)
@@ -217,7 +220,9 @@ fn one<'a>(
         return Ok(None);
     }
     for handle in &handles {
-        if let Some(before) = seen.get(handle) {
+        let lines = seen.get(handle).into_iter().flatten();
+        let mut same = lines.filter(|(_, theirs)| !are_apart(&handle.0, theirs, &connections));
+        if let Some((before, _)) = same.next() {
             found.push(wrong(
                 line,
                 format!("a handle stands in line {before} too"),
@@ -237,7 +242,10 @@ fn one<'a>(
     if !found.is_empty() {
         return Err(found);
     }
-    seen.extend(handles.iter().map(|handle| (handle.clone(), line)));
+    for handle in &handles {
+        let lines = seen.entry(handle.clone()).or_default();
+        lines.push((line, connections.clone()));
+    }
     Ok(Some(Enrolled {
         name: field("name").to_owned(),
         zone: rules.zone.to_owned(),
