@@ -109,10 +109,14 @@ impl Vault {
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<(W, Exported), VaultError> {
         let inner = &self.inner;
-        inner.wait_normalized(inner.ledger.head())?;
+        let understood = inner.ledger.head();
+        inner.wait_normalized(understood)?;
         let signed = inner.ledger.flush()?;
         let signed = signed.ok_or_else(|| VaultError::NotFound("record: the ledger is empty".to_owned()))?;
-        let rows = inner.selected(selection, signed.covers);
+        // The checkpoint may cover captures that came meanwhile: what of them may be kept at all is not decided, or is
+        // decided in entries that it does not cover. They are shown sealed, and nothing is said of what they hold.
+        let understood = understood.min(signed.covers);
+        let rows = inner.selected(selection, understood);
         // What could not be selected hands out nothing.
         let released = inner.released(rows.as_ref().map_or(Some(&[][..]), Option::as_deref))?;
         let act = json!({
@@ -125,6 +129,7 @@ impl Vault {
         let job = Job {
             inner,
             signed: &signed,
+            understood,
             log: LogReader::new(inner.ledger.log_folder(), signed.size),
         };
         let anchors = inner.anchors_for_bundle(signed.size, wanted.end(signed.covers))?;
@@ -142,7 +147,7 @@ impl Vault {
         let mut messages = writer.finish()?;
         let (mut records, mut erased) = (0, 0);
         let mut captures = ReadCaptures::new(inner);
-        inner.each_selected(rows.as_deref(), signed.covers, &mut |picked, record| {
+        inner.each_selected(rows.as_deref(), understood, &mut |picked, record| {
             let capture = captures.get(picked.id().capture)?;
             let state = match (&record, picked) {
                 (None, _) | (_, Picked::Erased(..)) => MessageState::Erased,
@@ -185,7 +190,11 @@ impl Inner {
     }
 
     /// The selected records in order of id; none for all of them.
-    fn selected(&self, selection: &Selection, covers: Position) -> Result<Option<Vec<Picked>>, VaultError> {
+    fn selected(
+        &self,
+        selection: &Selection,
+        understood: Position,
+    ) -> Result<Option<Vec<Picked>>, VaultError> {
         let rows = match selection {
             Selection::All => return Ok(None),
             Selection::Statement(_) => return Ok(Some(Vec::new())),
@@ -212,7 +221,7 @@ impl Inner {
         };
         let rows: Vec<Picked> = rows
             .into_iter()
-            .filter(|picked| picked.id().capture < covers)
+            .filter(|picked| picked.id().capture < understood)
             .collect();
         if rows.is_empty() {
             return Err(VaultError::NotFound(
@@ -225,7 +234,7 @@ impl Inner {
     fn each_selected(
         &self,
         rows: Option<&[Picked]>,
-        covers: Position,
+        understood: Position,
         each: &mut EachRecord<'_>,
     ) -> Result<(), VaultError> {
         let mut opener = RowOpener::new(self);
@@ -243,7 +252,7 @@ impl Inner {
         }
         let mut everything = Everything::of(self);
         while let Some(picked) = everything.next()? {
-            if picked.id().capture < covers {
+            if picked.id().capture < understood {
                 one(&picked)?;
             }
         }
@@ -426,6 +435,8 @@ impl<'a> ReadCaptures<'a> {
 struct Job<'a> {
     inner: &'a Inner,
     signed: &'a Signed,
+    /// Of captures before this entry it was decided what may be kept, in entries that the checkpoint covers.
+    understood: Position,
     log: LogReader,
 }
 
@@ -534,7 +545,7 @@ impl Job<'_> {
             Kind::Chunk(chunk) => want.key = self.chunk_key(*position, &chunk.sealing, opener)?,
             Kind::Outside(outside) => want.key = self.chunk_key(*position, &outside.sealing, opener)?,
             Kind::Act(act) => want.key = Some(seal::act::act_key(self.inner.acts_secret(), &act.salt)?),
-            Kind::Part(part) => {
+            Kind::Part(part) if part.source < self.understood => {
                 if opener.capture_key(part.source)?.is_none() {
                     let key = opener.part_key(*position)?;
                     for item in items(part, &entry.body)? {
@@ -550,7 +561,7 @@ impl Job<'_> {
             Kind::Destruction(gone) if gone.key != model::KeyId::NONE => {
                 want.key = Some(seal::act::destruction_key(self.inner.acts_secret(), &gone.salt)?);
             }
-            Kind::Wrap(_) | Kind::Gap(_) | Kind::Destruction(_) => {}
+            Kind::Part(_) | Kind::Wrap(_) | Kind::Gap(_) | Kind::Destruction(_) => {}
         }
         Ok(want)
     }
@@ -566,6 +577,7 @@ impl Job<'_> {
         } else {
             locked(&self.inner.reader).first_chunk(&sealing.capture.0)?
         };
+        let first = first.filter(|first| *first < self.understood);
         first.map_or(Ok(None), |first| opener.capture_key(first))
     }
 }

@@ -1,5 +1,7 @@
 //! What comes without the consent that the zone asks for: nobody can open it, it is said why, and the rest stays.
 
+use std::io::Cursor;
+
 use connect::wecom_archive::fake::{CompanyKey, FakeDriver};
 use govern::consent::{Required, Rule, Unknown};
 use govern::custodian::{Change, Dated, Told};
@@ -7,8 +9,9 @@ use govern::{Refusal, Selectors};
 use model::entry::{ActCode, Header, Kind};
 use model::{KeyId, Position, Timestamp};
 use seal::Key;
+use seal::bundle::{Sink, VerifyOptions, verify};
 use seal::envelope::{EpochPrivate, open_chunk};
-use seal::part::{item_key, items, open_item, part_key};
+use seal::part::{Place as ItemPlace, item_key, items, open_item, part_key};
 use seal::wrap::{joint_key, unwrap};
 use serde_json::{Value, json};
 use server::vault::Vault;
@@ -142,6 +145,32 @@ pub fn still_opens(place: &Place, vault: &Vault, capture: Position) -> Vec<u8> {
         }
     }
     read
+}
+
+/// Everything that a bundle opens.
+#[derive(Default)]
+struct Opened(Vec<u8>);
+
+impl Sink for Opened {
+    fn capture(&mut self, _: Position, _: u32, _: bool, plain: &[u8]) -> std::io::Result<()> {
+        self.0.extend(plain);
+        Ok(())
+    }
+
+    fn item(&mut self, _: Position, _: ItemPlace, plain: &[u8]) -> std::io::Result<()> {
+        self.0.extend(plain);
+        Ok(())
+    }
+
+    fn act(&mut self, _: Position, plain: &[u8]) -> std::io::Result<()> {
+        self.0.extend(plain);
+        Ok(())
+    }
+
+    fn line(&mut self, _: &'static str, line: &[u8]) -> std::io::Result<()> {
+        self.0.extend(line);
+        Ok(())
+    }
 }
 
 /// Ends the epochs in which something was refused.
@@ -477,4 +506,45 @@ fn what_a_wecom_customer_says_after_disagreeing_is_gone_and_what_they_say_after_
     assert_eq!((gone, proved(&vault, &bundle).messages.erased), (5, 5));
     drop(vault);
     place.verified();
+}
+
+#[test]
+fn an_export_of_everything_opens_no_capture_of_which_it_is_not_decided_yet_what_may_be_kept() {
+    let place = Place::new();
+    let vault = place.create();
+    enrol(&vault, "Eve", "+1 555 000 1111");
+    require(&vault, Required::Custodian, Unknown::Keep);
+    let bundles: Vec<Vec<u8>> = std::thread::scope(|threads| {
+        let deliveries = threads.spawn(|| {
+            for n in 0..150 {
+                deliver_locked(
+                    &vault,
+                    &body(&[message(&n.to_string(), ANN, CANARY)]),
+                    "ward-3",
+                    0,
+                );
+            }
+        });
+        // Something comes while it is exported.
+        let mut bundles = Vec::new();
+        loop {
+            bundles.push(export(&vault, &Selection::All).0);
+            if deliveries.is_finished() {
+                return bundles;
+            }
+        }
+    });
+    for bundle in &bundles {
+        let mut opened = Opened::default();
+        let report = verify(
+            &mut Cursor::new(bundle),
+            VerifyOptions {
+                extract: Some(&mut opened),
+                ..VerifyOptions::default()
+            },
+        )
+        .unwrap();
+        assert_eq!(report.captures.opened, 0);
+        assert!(!contains(&opened.0, b"CANARY"));
+    }
 }
