@@ -9,8 +9,9 @@ use super::keys::RandomKeyProblem;
 use super::pull::{Closed, Opened};
 use crate::{Connector, Fetch, ParseOptions, Report, Sink, Span};
 
-/// Says what an item means, given what became of opening it. The first record has the item's bytes, further ones have none
-/// of their own; places in problems are those in the opened message.
+/// Says what an item means, given what became of opening it. The first record that is somebody's has the item's bytes, others
+/// have none of their own: a problem told before a message must not take what the message hangs on. Places in problems are
+/// those in the opened message.
 ///
 /// # Errors
 /// Those of the sink.
@@ -56,6 +57,13 @@ fn code(closed: Closed) -> &'static str {
     }
 }
 
+/// What has no bytes of its own.
+const NOWHERE: Span = Span {
+    stream: 0,
+    offset: 0,
+    len: 0,
+};
+
 /// Puts the item's span in place of one in the opened message.
 struct Whole<'a> {
     sink: &'a mut dyn Sink,
@@ -74,7 +82,10 @@ impl Whole<'_> {
 
 impl Sink for Whole<'_> {
     fn record(&mut self, _span: Span, record: &Record<'_>) -> io::Result<()> {
-        let span = self.take();
+        let span = match record {
+            Record::Problem(_) => NOWHERE,
+            Record::Message(_) | Record::Event(_) => self.take(),
+        };
         self.sink.record(span, record)
     }
 
@@ -90,5 +101,74 @@ impl Sink for Whole<'_> {
 
     fn fetch(&mut self, fetch: &Fetch) -> io::Result<()> {
         self.sink.fetch(fetch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What each record is, and how many bytes it has.
+    #[derive(Default)]
+    struct Kinds(Vec<(&'static str, u64)>);
+
+    impl Sink for Kinds {
+        fn record(&mut self, span: Span, record: &Record<'_>) -> io::Result<()> {
+            let kind = match record {
+                Record::Message(_) => "message",
+                Record::Event(_) => "event",
+                Record::Problem(_) => "problem",
+            };
+            self.0.push((kind, span.len));
+            Ok(())
+        }
+
+        fn belongs(
+            &mut self,
+            _: Span,
+            _: Option<&Conversation<'_>>,
+            _: Option<&Participant<'_>>,
+        ) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn fetch(&mut self, _: &Fetch) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[track_caller]
+    fn check(opened: &str, expected: &[(&'static str, u64)]) {
+        let item = r#"{"seq":1,"msgid":"m"}"#;
+        assert_eq!(item.len(), 21);
+        let mut kinds = Kinds::default();
+        let opened = Opened::Plain(opened.as_bytes().to_vec().into());
+        parse(item, &opened, &ParseOptions::default(), &mut kinds).unwrap();
+        assert_eq!(kinds.0, expected);
+    }
+
+    #[test]
+    fn a_problem_told_before_a_message_does_not_take_the_items_bytes() {
+        let said = r#""from":"lina","tolist":["bo"],"msgtime":1763990000123,"text":{"content":"x"}"#;
+        check(
+            &format!(r#"{{"msgid":"m","action":"send","msgtype":"text",{said}}}"#),
+            &[("message", 21)],
+        );
+        check(
+            &format!(r#"{{"msgid":"m","action":"send",{said}}}"#),
+            &[("problem", 0), ("message", 21)],
+        );
+        check(
+            r#"{"msgtype":"text"}"#,
+            &[
+                ("problem", 0),
+                ("problem", 0),
+                ("problem", 0),
+                ("problem", 0),
+                ("problem", 0),
+                ("message", 21),
+            ],
+        );
+        check("{", &[("problem", 0)]);
     }
 }

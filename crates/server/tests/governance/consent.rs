@@ -441,6 +441,14 @@ fn what_a_wecom_customer_says_after_disagreeing_is_gone_and_what_they_say_after_
         (OUTSIDE, "zhao", room, word("agree", t + 70), t + 70),
         (OUTSIDE, "zhao", room, text("dose three, in the room"), t + 80),
         (OUTSIDE, "lina", "", text("CANARY apart from the room"), t + 90),
+        // Of this a problem is told first, that it has no type.
+        (
+            OUTSIDE,
+            "lina",
+            "",
+            r#""text":{"content":"CANARY"}"#.to_owned(),
+            t + 95,
+        ),
         (OUTSIDE, "lina", "", word("agree", t + 100), t + 100),
         (OUTSIDE, "lina", "", text("dose four"), t + 110),
     ];
@@ -472,7 +480,8 @@ fn what_a_wecom_customer_says_after_disagreeing_is_gone_and_what_they_say_after_
     assert_eq!(first.len(), said.len());
     hurry(&place, &vault);
     let because = |n: usize| {
-        let shown = vault.show(id(first[n], 0), "test").unwrap();
+        let ordinal = u32::from(n == 11);
+        let shown = vault.show(id(first[n], ordinal), "test").unwrap();
         shown["erased"]["without_consent"].clone()
     };
     // What they said to Lina says nothing of the room, and the other way round.
@@ -483,6 +492,7 @@ fn what_a_wecom_customer_says_after_disagreeing_is_gone_and_what_they_say_after_
         (6, disagreed),
         (7, unknown),
         (10, disagreed),
+        (11, disagreed),
     ] {
         assert_eq!(because(n), json!([why]), "{n}");
         let opened = still_opens(&place, &vault, first[n]);
@@ -503,7 +513,7 @@ fn what_a_wecom_customer_says_after_disagreeing_is_gone_and_what_they_say_after_
     let consents = search(&vault, "is:event");
     assert_eq!(consents.len(), 4, "what they said about consent stays");
     let (bundle, gone) = export(&vault, &Selection::All);
-    assert_eq!((gone, proved(&vault, &bundle).messages.erased), (5, 5));
+    assert_eq!((gone, proved(&vault, &bundle).messages.erased), (6, 6));
     drop(vault);
     place.verified();
 }
