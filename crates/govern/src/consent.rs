@@ -64,6 +64,8 @@ pub enum Because {
     CounterpartyDisagreed,
     /// Nobody knows whether the counterparty agrees.
     CounterpartyUnknown,
+    /// It was so decided before a crash, and what is known since says no reason any more.
+    DecidedBefore,
 }
 
 /// Whose consent is missing, and why.
@@ -83,6 +85,7 @@ impl Because {
             Because::CustodianNotAsked => "custodian-not-asked",
             Because::CounterpartyDisagreed => "counterparty-disagreed",
             Because::CounterpartyUnknown => "counterparty-unknown",
+            Because::DecidedBefore => "decided-before",
         }
     }
 }

@@ -101,6 +101,12 @@ impl Existing {
         self.keys_of.get(index).map(Vec::as_slice)
     }
 
+    /// The secrets of the part that says a record; none when no part does.
+    pub fn keys_of_record(&self, ordinal: u32) -> Option<&[KeyId]> {
+        let (part, _) = self.places.get(ordinal as usize).copied().flatten()?;
+        self.keys_of.get(part as usize).map(Vec::as_slice)
+    }
+
     /// Whether a record was written out as it was understood.
     pub fn is_frozen(&self, ordinal: u32) -> bool {
         self.frozen.contains(&ordinal)

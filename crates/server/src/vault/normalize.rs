@@ -4,6 +4,7 @@
 //! written out as parts. Either way it stays readable after its epoch's key is gone, and dies with any secret it is
 //! sealed under.
 
+use std::cell::Cell;
 use std::io::{self, Seek, SeekFrom};
 use std::sync::{Arc, atomic::Ordering};
 
@@ -20,6 +21,7 @@ use store::{StoreError, failpoint};
 use super::archive::Wrapped;
 use super::archive::ahead::{Ahead, Read, unlocked_ahead};
 use super::captures::{CaptureReader, Descriptor};
+use super::consent::Before;
 use super::existing::Existing;
 use super::fetches::to_fetch;
 use super::governance::freeze;
@@ -47,6 +49,8 @@ pub struct Work<'a> {
     chunks: Vec<Position>,
     descriptor: Descriptor,
     tombs: Tombs<'a>,
+    /// What was decided of it in an attempt that did not come to its end.
+    before: Option<Before>,
     /// Of an item of an archive whose random key was opened ahead.
     unlocked: Option<Unlocked>,
 }
@@ -128,6 +132,11 @@ fn one(
         return outside(inner, row, &key, wrap.is_some());
     }
     let connector = connector_of(row)?;
+    let before = if parts.is_empty() {
+        Before::of(inner, row)?
+    } else {
+        None
+    };
     let work = Work {
         inner,
         row,
@@ -136,6 +145,7 @@ fn one(
         chunks,
         descriptor,
         tombs: Tombs::of(inner, row),
+        before,
         unlocked: read.map(|read| read.unlocked),
     };
     if parts.is_empty() && reader.len() <= SMALL_BYTES {
@@ -179,6 +189,8 @@ fn thaw(inner: &Arc<Inner>, row: &CaptureRow, existing: &Existing) -> Result<(),
         row,
         inner,
         tombs: None,
+        before: None,
+        next: Cell::new(0),
     };
     locked(&inner.catalogue).clear_records(source)?;
     let (mut rows, mut fetches) = (Vec::new(), Vec::new());
@@ -297,6 +309,8 @@ impl Work<'_> {
             row: self.row,
             inner: self.inner,
             tombs: Some(&self.tombs),
+            before: self.before.as_ref(),
+            next: Cell::new(0),
         }
     }
 

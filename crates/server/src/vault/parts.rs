@@ -16,7 +16,7 @@ use seal::part::{ITEM_BYTES_MAX, NO_RECORD, PartBuilder, Place};
 use store::catalogue::{CaptureRow, ErasedRecord, Placement, RecordRow};
 use store::ledger::Draft;
 
-use super::consent::Lacking;
+use super::consent::{Lacking, name_of_refused};
 use super::labels::{Gone, Owner};
 use super::rows::{Facts, seal_row};
 use super::{Inner, VaultError, locked};
@@ -41,7 +41,7 @@ pub struct OwnerKeys {
 /// Finds and makes the secrets of owners; remembers those of one capture.
 pub struct OwnerBook<'a> {
     inner: &'a Inner,
-    connection: &'a str,
+    capture: &'a CaptureRow,
     known: HashMap<Owner, OwnerKeys>,
     /// Names what seals that for which consent is lacking, in this capture. It is no secret of the key store, and never was.
     refused: Option<KeyId>,
@@ -51,10 +51,10 @@ pub struct OwnerBook<'a> {
 const OWNERS_MAX: usize = 10_000;
 
 impl<'a> OwnerBook<'a> {
-    pub fn new(inner: &'a Inner, connection: &'a str) -> OwnerBook<'a> {
+    pub fn new(inner: &'a Inner, capture: &'a CaptureRow) -> OwnerBook<'a> {
         OwnerBook {
             inner,
-            connection,
+            capture,
             known: HashMap::new(),
             refused: None,
         }
@@ -65,12 +65,12 @@ impl<'a> OwnerBook<'a> {
         if let Some(known) = self.known.get(owner) {
             return Ok(known.clone());
         }
-        let wanted = self.inner.labels.secrets(owner, self.connection);
+        let wanted = self.inner.labels.secrets(owner, &self.capture.connection);
         let found = match owner.gone {
             None => self.inner.owner_keys(&wanted)?,
             Some(Gone::Destroyed) => self.inner.nobodys_keys(&wanted)?,
             Some(Gone::NoConsent) => OwnerKeys {
-                ids: vec![self.refused()?],
+                ids: vec![self.refused()],
                 joint: Key::random()?,
                 names: (KeyId::NONE, KeyId::NONE),
             },
@@ -83,13 +83,10 @@ impl<'a> OwnerBook<'a> {
     }
 
     /// The name that what lacks consent hangs on, and that a destruction in the same append says is gone.
-    fn refused(&mut self) -> Result<KeyId, VaultError> {
-        let name = match self.refused {
-            Some(name) => name,
-            None => KeyId(seal::suite::random()?),
-        };
-        self.refused = Some(name);
-        Ok(name)
+    fn refused(&mut self) -> KeyId {
+        *self
+            .refused
+            .get_or_insert_with(|| name_of_refused(&self.inner.labels, self.capture))
     }
 }
 
@@ -237,7 +234,7 @@ impl<'a> PartWriter<'a> {
         PartWriter {
             inner,
             capture,
-            book: OwnerBook::new(inner, &capture.connection),
+            book: OwnerBook::new(inner, capture),
             open_stream,
             streams: BTreeMap::new(),
             open: HashMap::new(),

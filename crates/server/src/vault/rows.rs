@@ -1,7 +1,9 @@
 //! Rows of the catalogue: what of a record stands plain, and the record itself, sealed.
 
+use std::cell::Cell;
+
 use connect::Door;
-use govern::consent::Lack;
+use govern::consent::{Because, Lack};
 use model::bytes::Writer;
 use model::record::{Details, Event, EventKind, Message, Problem, Record};
 use model::{KeyId, MessageId, Timestamp, ZoneId};
@@ -9,7 +11,7 @@ use seal::keyring::Label;
 use seal::suite::{self, Key, SealError};
 use store::catalogue::{CaptureRow, Digest, Placement, Pointing, RecordRow, RecordSort};
 
-use super::consent::{Asked, Seen, concerned, refuses};
+use super::consent::{Asked, Before, Seen, concerned, refuses};
 use super::governance::tombs::Tombs;
 use super::labels::{Gone, Labels, Owner};
 use super::{Inner, locked};
@@ -116,6 +118,10 @@ pub struct Reading<'a> {
     pub inner: &'a Inner,
     /// What was destroyed and must not come back; none for rows of what stands in the ledger already.
     pub tombs: Option<&'a Tombs<'a>>,
+    /// What was decided in an attempt that did not come to its end.
+    pub before: Option<&'a Before>,
+    /// Ordinal of the next record: they are asked about in their order.
+    pub next: Cell<u32>,
 }
 
 /// What of a record stands plain.
@@ -152,12 +158,13 @@ impl Reading<'_> {
         }
         let listening = &self.inner.canaries.listening;
         locked(listening).hear(self.connection, (self.row.position, self.received_at), record);
-        self.ask_consent(record, &mut facts);
+        let ordinal = self.next.replace(self.next.get().saturating_add(1));
+        self.ask_consent(ordinal, record, &mut facts);
         facts
     }
 
-    /// Asks again of a record whose JSON is `json`, now that more is known of who agreed.
-    pub fn ask_again(&self, json: &[u8], facts: &mut Facts) {
+    /// Asks again of the record of this ordinal, whose JSON is `json`, now that more is known of who agreed.
+    pub fn ask_again(&self, ordinal: u32, json: &[u8], facts: &mut Facts) {
         let Ok(record) = serde_json::from_slice::<Record<'_>>(json) else {
             return;
         };
@@ -165,11 +172,11 @@ impl Reading<'_> {
             facts.owner.gone = None;
         }
         facts.lack = None;
-        self.ask_consent(&record, facts);
+        self.ask_consent(ordinal, &record, facts);
     }
 
     /// Of what is written anew it is asked whether it may be kept; of what stands in the ledger it was decided before.
-    fn ask_consent(&self, record: &Record<'_>, facts: &mut Facts) {
+    fn ask_consent(&self, ordinal: u32, record: &Record<'_>, facts: &mut Facts) {
         let Some(tombs) = self.tombs.filter(|_| facts.owner.gone.is_none()) else {
             return;
         };
@@ -186,14 +193,24 @@ impl Reading<'_> {
             capture: self.row.position,
             at: (earliest, latest),
         };
-        facts.lack = locked(&self.inner.consent).lack(&asked, record);
+        let lack = locked(&self.inner.consent).lack(&asked, record);
         let must_keep = || {
             let concerned = concerned(self.labels, record);
             tombs.must_keep(&facts.owner, &concerned, earliest, latest)
         };
-        if facts.lack.is_some() && !must_keep() {
+        // Decided once: parts of the one attempt and of the other must not say it differently.
+        let lack = match self.before.and_then(|before| before.was_refused(ordinal)) {
+            None => lack,
+            Some(true) => Some(lack.unwrap_or(Lack {
+                custodian: None,
+                because: Because::DecidedBefore,
+            })),
+            Some(false) => lack.filter(|_| must_keep()),
+        };
+        if lack.is_some() && !must_keep() {
             facts.owner.gone = Some(Gone::NoConsent);
         }
+        facts.lack = lack;
     }
 
     fn whole(&self, json: &[u8]) -> Digest {

@@ -34,8 +34,9 @@ impl Gather<'_> {
     /// What was gathered, once it is known of all bytes whose they are.
     pub fn finish(self) -> Gathered {
         let mut gathered = self.gathered;
-        for record in gathered.records.iter_mut().take(self.asked_early) {
-            self.reading.ask_again(&record.json, &mut record.facts);
+        for (ordinal, record) in (0..).zip(gathered.records.iter_mut().take(self.asked_early)) {
+            self.reading
+                .ask_again(ordinal, &record.json, &mut record.facts);
         }
         let mut met = Met::default();
         gathered

@@ -6,18 +6,21 @@ use connect::wecom_archive::fake::{CompanyKey, FakeDriver};
 use govern::consent::{Required, Rule, Unknown};
 use govern::custodian::{Change, Dated, Told};
 use govern::{Refusal, Selectors};
-use model::entry::{ActCode, Header, Kind};
+use model::entry::{ActCode, Header, Kind, Origin};
 use model::{KeyId, Position, Timestamp};
 use seal::Key;
 use seal::bundle::{Sink, VerifyOptions, verify};
-use seal::envelope::{EpochPrivate, open_chunk};
-use seal::part::{Place as ItemPlace, item_key, items, open_item, part_key};
+use seal::envelope::{EpochPrivate, Purpose, open_chunk, stream_head};
+use seal::keyring::SecretKind;
+use seal::part::{PartBuilder, Place as ItemPlace, item_key, items, open_item, part_key};
+use seal::suite::MacKey;
 use seal::wrap::{joint_key, unwrap};
 use serde_json::{Value, json};
 use server::vault::Vault;
 use server::vault::consent::NO_CONSENT;
 use server::vault::export::Selection;
 use server::vault::gaps::GapsWanted;
+use store::ledger::Draft;
 
 use crate::archive::connect_with;
 use crate::instance::*;
@@ -557,4 +560,98 @@ fn an_export_of_everything_opens_no_capture_of_which_it_is_not_decided_yet_what_
         assert_eq!(report.captures.opened, 0);
         assert!(!contains(&opened.0, b"CANARY"));
     }
+}
+
+/// A delivery of which a part was written before a crash came: that of its first record, under these secrets, or as what is
+/// refused is.
+fn begun_before_a_crash(place: &Place, vault: &Vault, said: &str, under: Option<(KeyId, Key)>) -> Position {
+    settle(vault);
+    let at = vault.ledger().head();
+    let origin = Origin {
+        connection: "ward-3".parse().unwrap(),
+        connector: "whatsapp-cloud".into(),
+        connector_version: 1,
+        received_at: vault.now(),
+        verdict: 1,
+        secret: 0,
+        minimum_lock_days: 0,
+    };
+    let mut stream = stream_head(b"{}");
+    stream.extend_from_slice(said.as_bytes());
+    let epoch = vault.epoch().unwrap().encapsulate().unwrap();
+    let mut sealer = epoch.sealer(origin, Purpose::Capture).unwrap();
+    let kind = sealer.seal(&mut stream, true).unwrap();
+    let Kind::Chunk(chunk) = &kind else {
+        panic!("not a chunk")
+    };
+    let (name, joint) = under.map_or_else(
+        || {
+            let ring = ring(&place.data().join("keys/keystore"));
+            let digests = ring.find(SecretKind::Digest, b"chancery-digest1").unwrap();
+            let digests = MacKey::new(ring.secret(digests).unwrap());
+            let name = KeyId(digests.digest(&[b"no-consent", &chunk.sealing.capture.0]));
+            (name, Key::random().unwrap())
+        },
+        |secret| (secret.0, joint_key(&[secret]).unwrap()),
+    );
+    let mut builder = PartBuilder::new("us".parse().unwrap(), at).unwrap();
+    let first = ItemPlace {
+        stream: 0,
+        offset: 0,
+        ordinal: 0,
+    };
+    builder.push(first, said.as_bytes()).unwrap();
+    let (part, body) = builder.finish(vec![name], &joint).unwrap();
+    let chunk = Draft { kind, body: stream };
+    let part = Draft {
+        kind: Kind::Part(part),
+        body,
+    };
+    assert_eq!(vault.ledger().append(vec![chunk, part]).unwrap(), at);
+    settle(vault);
+    at
+}
+
+fn tombstones(vault: &Vault) -> usize {
+    let is = |header: &Header| matches!(&header.kind, Kind::Destruction(gone) if gone.reason == NO_CONSENT);
+    entries(vault).iter().filter(|(header, _)| is(header)).count()
+}
+
+#[test]
+fn what_was_decided_before_a_crash_stays_so_and_one_destruction_is_of_all_that_was_begun() {
+    let place = Place::new();
+    let vault = place.create();
+    let eve = enrol(&vault, "Eve", "+1 555 000 1111");
+    deliver(&vault, &[message("0", ANN, "before there was a rule")]);
+    require(&vault, Required::Custodian, Unknown::Keep);
+    let saying = |id: &str, text: &str| body(&[message(id, ANN, text)]);
+    let again = begun_before_a_crash(&place, &vault, &saying("1", CANARY), None);
+    let ring = ring(&place.data().join("keys/keystore"));
+    let period = ring
+        .all()
+        .find(|(_, held)| held.kind == SecretKind::Period)
+        .and_then(|(id, held)| Some((id, held.secret.clone()?)))
+        .unwrap();
+    begun_before_a_crash(&place, &vault, &saying("2", "kept before"), Some(period));
+    // It would be kept now; but of what was begun it is decided.
+    record(&vault, &eve, NOW - 2000, consented());
+    let late = begun_before_a_crash(&place, &vault, &saying("3", CANARY), None);
+    let read = ["before there was a rule", "kept before"];
+    for _ in 0..2 {
+        assert_eq!(texts(&vault), read);
+        assert!(search(&vault, "CANARY").is_empty());
+        for (capture, because) in [(again, "custodian-not-asked"), (late, "decided-before")] {
+            let shown = vault.show(id(capture, 0), "test").unwrap();
+            assert_eq!(shown["erased"]["without_consent"], json!([because]), "{shown}");
+        }
+        assert_eq!(
+            (without(&vault)["destroyed"].clone(), tombstones(&vault)),
+            (json!(2), 2)
+        );
+        let (bundle, gone) = export(&vault, &Selection::All);
+        assert_eq!((gone, proved(&vault, &bundle).messages.erased), (2, 2));
+        vault.rebuild().unwrap();
+    }
+    drop(vault);
+    place.verified();
 }

@@ -279,6 +279,20 @@ impl Catalogue {
         self.close_if(source, dead)
     }
 
+    /// All parts of a capture, in order: also those that a crash left behind.
+    ///
+    /// # Errors
+    /// [`StoreError::Catalogue`].
+    pub fn parts_begun(&self, source: Position) -> Result<Vec<Position>, StoreError> {
+        let mut statement = self
+            .db
+            .prepare_cached("SELECT position FROM part WHERE source = $1 ORDER BY position")?;
+        let found = statement
+            .query_map([number(source.0)], |row| row.get(0).map(position))?
+            .collect::<Result<_, _>>()?;
+        Ok(found)
+    }
+
     /// The newest complete set of parts of a capture, in order; empty when there is none. A set that goes on where an
     /// earlier one ended is added to it.
     ///

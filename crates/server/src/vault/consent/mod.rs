@@ -21,9 +21,11 @@ use super::labels::Labels;
 use super::show::RowOpener;
 use super::{Inner, VaultError, locked};
 
+mod before;
 mod rule;
 mod tombstone;
 
+pub(crate) use before::{Before, name_of_refused};
 pub use tombstone::NO_CONSENT;
 pub(crate) use tombstone::{Lacking, Seen, note_kept, note_tombstone};
 
