@@ -155,7 +155,7 @@ fn store_code(error: &StoreError) -> (u8, &'static str) {
         StoreError::Damaged { .. } | StoreError::Mismatch(_) => {
             (BAD_DATA, "; `chancery verify` says what else does not hold")
         }
-        StoreError::Stopped | StoreError::Seal(_) => (IO, ""),
+        StoreError::Stopped | StoreError::TooLarge(_) | StoreError::Seal(_) => (IO, ""),
         StoreError::Catalogue(_) => (IO, "; if it stays so, move DATA/catalogue away: it is made again"),
         StoreError::Keyring(problem) => keyring_code(problem),
     }

@@ -18,6 +18,9 @@ pub const FRAME_BYTES: usize = 8;
 /// Payload of a group; the committer closes a group before it passes this.
 pub const PAYLOAD_BYTES_MAX: usize = 32 << 20;
 
+/// A longer payload is not read: no group is written that has one.
+pub const PAYLOAD_BYTES_READ: usize = PAYLOAD_BYTES_MAX + (4 << 20);
+
 /// Builds one group in memory.
 #[derive(Debug)]
 pub struct GroupBuilder {
@@ -46,6 +49,11 @@ impl GroupBuilder {
     /// Entries so far.
     pub fn count(&self) -> u32 {
         self.count
+    }
+
+    /// Bytes of payload so far.
+    pub fn payload_bytes(&self) -> usize {
+        self.bytes.len().saturating_sub(HEAD_BYTES)
     }
 
     /// Whether an entry of this size still fits.
@@ -120,7 +128,7 @@ pub fn read_head(bytes: &[u8; HEAD_BYTES]) -> HeadKind {
         let payload_bytes = reader.u32()? as usize;
         let (first, count, crc) = (Position(reader.u64()?), reader.u32()?, reader.u32()?);
         let head_crc = crc32c::crc32c(bytes.get(..20).unwrap_or(&[]));
-        if payload_bytes > PAYLOAD_BYTES_MAX + (4 << 20) {
+        if payload_bytes > PAYLOAD_BYTES_READ {
             return Err(Malformed::Value("group length"));
         }
         Ok(Head {

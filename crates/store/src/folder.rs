@@ -34,6 +34,9 @@ pub enum StoreError {
         "the ledger stopped accepting writes after an error; free space or repair the disk, then restart"
     )]
     Stopped,
+    /// What was to be appended together does not fit into one group: it was not written.
+    #[error("{0} bytes to be written together, more than can be read back together")]
+    TooLarge(usize),
     /// The key ring was not opened.
     #[error(transparent)]
     Keyring(#[from] seal::keyring::KeyringError),

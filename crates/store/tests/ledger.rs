@@ -394,3 +394,31 @@ fn one_altered_entry_is_named_and_those_after_it_are_still_checked() {
         checked.findings
     );
 }
+
+#[test]
+fn what_is_too_much_for_one_group_is_refused_unwritten_and_the_ledger_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    Ledger::create(folder.path()).unwrap();
+    let (ledger, _) = open(folder.path()).unwrap();
+    assert_eq!(ledger.append(vec![act("before")]).unwrap(), Position(0));
+    let huge = "x".repeat(19 << 20);
+    let refused = ledger.append(vec![act(&huge), act(&huge)]).unwrap_err();
+    assert!(
+        matches!(refused, StoreError::TooLarge(bytes) if bytes > 38 << 20),
+        "{refused:?}"
+    );
+    assert_eq!(ledger.head(), Position(1));
+    // Just what can be read back is taken.
+    let large = "x".repeat(17 << 20);
+    assert_eq!(
+        ledger.append(vec![act(&large), act(&large)]).unwrap(),
+        Position(1)
+    );
+    assert_eq!(ledger.append(vec![act("after")]).unwrap(), Position(3));
+    assert_eq!(ledger.stopped(), None);
+    drop(ledger);
+    let (ledger, recovery) = open(folder.path()).unwrap();
+    assert_eq!((recovery.head, ledger.head()), (Position(4), Position(4)));
+    assert_eq!(ledger.entry(Position(3)).unwrap().unwrap().body, b"after");
+    assert_eq!(ledger.entry(Position(2)).unwrap().unwrap().body.len(), 17 << 20);
+}

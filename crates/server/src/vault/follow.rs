@@ -384,7 +384,7 @@ fn note_act(
     if act.code == ActCode::ConsentDecided {
         let mut plain = Vec::new();
         seal::act::open_act(&inner.file.zone, act, inner.acts_secret(), body, &mut plain)?;
-        consent::note_kept(catalogue, at, &plain)?;
+        consent::note_said(catalogue, at, &plain)?;
     }
     if matches!(act.code, ActCode::GapDetailed | ActCode::GapClosed) {
         let mut plain = Vec::new();

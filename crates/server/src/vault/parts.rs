@@ -27,6 +27,9 @@ const OPEN_BYTES_MAX: usize = 8 << 20;
 /// Closed parts are written to the ledger together once they have this much.
 const CLOSED_BYTES_MAX: usize = 4 << 20;
 
+/// About what a part's header and its frame take beside its body: it has few secrets, and small parts are mostly header.
+const HEADER_BYTES: usize = 512;
+
 /// The secrets of an owner, ready for use.
 #[derive(Clone)]
 pub struct OwnerKeys {
@@ -278,6 +281,10 @@ impl<'a> PartWriter<'a> {
         let (item, key) = self.cut(span, owner, ordinal)?;
         let gone = owner.gone.is_some();
         self.lacking.note(&facts);
+        if self.lacking.is_long() {
+            let came = self.inner.came_without_consent(self.capture, &mut self.lacking)?;
+            self.inner.ledger.append(vec![came])?;
+        }
         let sealed = if gone {
             self.gone.insert(ordinal);
             Vec::new()
@@ -416,6 +423,11 @@ impl<'a> PartWriter<'a> {
             };
             self.close(owner)?;
         }
+        self.write_closed_if_many()
+    }
+
+    /// So that no append grows with the capture.
+    fn write_closed_if_many(&mut self) -> Result<(), VaultError> {
         if self.closed_bytes > CLOSED_BYTES_MAX {
             self.write_closed(false)?;
         }
@@ -437,7 +449,7 @@ impl<'a> PartWriter<'a> {
         self.all_keys.extend(keys.ids.iter().copied());
         self.any_gone |= owner.gone.is_some();
         let (part, body) = open.builder.finish(keys.ids, &keys.joint)?;
-        self.closed_bytes += body.len() + rows_bytes;
+        self.closed_bytes += HEADER_BYTES + body.len() + rows_bytes;
         self.closed.push(ClosedPart {
             part,
             body,
@@ -553,6 +565,7 @@ impl<'a> PartWriter<'a> {
         let owners: Vec<Owner> = self.open.keys().copied().collect();
         for owner in owners {
             self.close(owner)?;
+            self.write_closed_if_many()?;
         }
         self.write_closed(true)?;
         Ok(WrittenParts {

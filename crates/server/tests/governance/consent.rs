@@ -655,3 +655,57 @@ fn what_was_decided_before_a_crash_stays_so_and_one_destruction_is_of_all_that_w
     drop(vault);
     place.verified();
 }
+
+#[test]
+fn what_came_of_a_delivery_with_much_refused_is_said_before_its_last_append_and_no_gap_claims_it() {
+    let place = Place::new();
+    let vault = place.create();
+    let eve = enrol(&vault, "Eve", "+1 555 000 1111");
+    require(&vault, Required::Custodian, Unknown::Keep);
+    let said: Vec<String> = (0..5_500)
+        .map(|n| message(&n.to_string(), ANN, "CANARY"))
+        .collect();
+    let at = deliver(&vault, &said);
+    assert_eq!(
+        (without(&vault)["destroyed"].clone(), tombstones(&vault)),
+        (json!(5_500), 1)
+    );
+    let mut scanner = vault.ledger().scan(at);
+    let mut with_much = 0;
+    while let Some(group) = scanner.next_group().unwrap() {
+        let sizes: Vec<usize> = group
+            .entries()
+            .unwrap()
+            .iter()
+            .map(|(_, raw)| (raw.header, raw.body.len()))
+            .filter(|(header, _)| matches!(Header::decode(header).unwrap().kind, Kind::Act(_)))
+            .map(|(_, bytes)| bytes)
+            .collect();
+        with_much += sizes.iter().filter(|bytes| **bytes > 100_000).count();
+    }
+    assert_eq!(with_much, 1, "one entry before says what came");
+    // Somebody reacts to the first and to the last, once she agreed.
+    record(&vault, &eve, NOW - 950, consented());
+    for (id, to) in [("r1", 0), ("r2", 5_499)] {
+        let reaction = format!(
+            r#"{{"from":"{BO}","id":"wamid.{id}","timestamp":"{}","type":"reaction","reaction":{{"message_id":"wamid.{to}","emoji":"+"}}}}"#,
+            NOW - 900
+        );
+        deliver_locked(&vault, &body(&[reaction]), "ward-3", 0);
+    }
+    assert_eq!(search(&vault, "is:event").len(), 2);
+    for _ in 0..2 {
+        vault.wait_looked(vault.ledger().head()).unwrap();
+        let gaps = vault.gaps(&GapsWanted::default()).unwrap();
+        let pointed = |gap: &&Value| gap["cause"] == "pointed-at";
+        assert_eq!(
+            gaps["gaps"].as_array().unwrap().iter().filter(pointed).count(),
+            0,
+            "{gaps}"
+        );
+        vault.rebuild().unwrap();
+        settle(&vault);
+    }
+    drop(vault);
+    place.verified();
+}

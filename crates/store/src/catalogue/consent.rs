@@ -77,7 +77,7 @@ impl Catalogue {
         Ok(())
     }
 
-    /// Takes in that parts of a capture were sealed under what nobody keeps, and that what was in them came.
+    /// Takes in that parts of a capture were sealed under what nobody keeps.
     ///
     /// # Errors
     /// [`StoreError::Catalogue`].
@@ -85,11 +85,21 @@ impl Catalogue {
         &mut self,
         keys: &[KeyId],
         entry: Position,
-        source: Position,
-        seen: (&[Digest], &[SeenNumber]),
     ) -> Result<(), StoreError> {
-        self.note_gone(keys, entry)?;
-        for platform in seen.0 {
+        self.note_gone(keys, entry)
+    }
+
+    /// Takes in that records of a capture came which are not here: no gap claims them.
+    ///
+    /// # Errors
+    /// [`StoreError::Catalogue`].
+    pub fn note_came(
+        &mut self,
+        source: Position,
+        ids: &[Digest],
+        numbers: &[SeenNumber],
+    ) -> Result<(), StoreError> {
+        for platform in ids {
             self.db
                 .prepare_cached(
                     "INSERT INTO without_consent_id (platform) VALUES ($1) ON CONFLICT (platform) DO NOTHING",
@@ -97,7 +107,7 @@ impl Catalogue {
                 .execute([platform])?;
             self.came(platform)?;
         }
-        seen.1
+        numbers
             .iter()
             .try_for_each(|one| self.count_on(source, one.at, &one.stream, one.seq))
     }

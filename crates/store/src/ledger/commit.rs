@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 
 use model::entry::Header;
 use model::{Position, Timestamp};
-use seal::group::GroupBuilder;
+use seal::group::{GroupBuilder, PAYLOAD_BYTES_READ};
 use seal::segment::SegmentHead;
 
 use super::segments::{SegmentInfo, segment_path};
@@ -261,6 +261,13 @@ impl Committer {
                 };
                 group.push(&header.encode(), &draft.body);
             }
+        }
+        let payload = group.payload_bytes();
+        if payload > PAYLOAD_BYTES_READ {
+            // Only a submission that is alone can be so large. Written, it would be acknowledged, and damage after a restart.
+            let refuse = |(_, answer): (Position, Answer)| answer(Err(StoreError::TooLarge(payload)));
+            answers.into_iter().for_each(refuse);
+            return Ok(());
         }
         let next = group.next();
         let bytes = group.finish();

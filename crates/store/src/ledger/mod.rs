@@ -242,7 +242,8 @@ impl Ledger {
     /// Appends entries together and waits until they are durable. Returns the position of the first.
     ///
     /// # Errors
-    /// [`StoreError::Stopped`] after a failed write; the error itself for those whose write failed.
+    /// [`StoreError::TooLarge`]: nothing is written, and the ledger goes on. [`StoreError::Stopped`] after a failed write; the
+    /// error itself for those whose write failed.
     pub fn append(&self, drafts: Vec<Draft>) -> Result<Position, StoreError> {
         let (answering, awaited) = answer::slot();
         self.submit(drafts, Box::new(move |result| answering.give(result)));

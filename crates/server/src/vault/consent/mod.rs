@@ -27,7 +27,7 @@ mod tombstone;
 
 pub(crate) use before::{Before, name_of_refused};
 pub use tombstone::NO_CONSENT;
-pub(crate) use tombstone::{Lacking, Seen, note_kept, note_tombstone};
+pub(crate) use tombstone::{Lacking, Seen, note_said, note_tombstone};
 
 /// Consent events read from the catalogue at once.
 const PAGE: u32 = 1000;

@@ -24,7 +24,8 @@ use super::super::{Inner, VaultError, locked};
 /// Reason of such a destruction.
 pub const NO_CONSENT: u16 = 4;
 
-/// Ids and numbers in one entry; more go into a next one.
+/// Records whose ids and numbers stand in one entry. Of more, an entry before says it: neither an append nor what is remembered
+/// grows with the capture.
 const SEEN_MAX: usize = 5_000;
 
 /// What is still counted of a record that is not kept.
@@ -76,6 +77,12 @@ struct Number {
     at: Option<Timestamp>,
 }
 
+/// Body of an act about what came and is not kept, where there is more of it than one entry says.
+#[derive(Serialize, Deserialize)]
+struct Came {
+    came: Tombstone,
+}
+
 /// Body of the act about what is kept all the same.
 #[derive(Serialize, Deserialize)]
 struct Kept {
@@ -95,6 +102,11 @@ impl Lacking {
         if facts.owner.gone.is_some() && (seen.platform.is_some() || seen.sequence.is_some()) {
             self.seen.push(seen);
         }
+    }
+
+    /// Whether there is as much as one entry says.
+    pub fn is_long(&self) -> bool {
+        self.seen.len() >= SEEN_MAX
     }
 }
 
@@ -130,7 +142,6 @@ impl Inner {
         let (_, rule) = locked(&self.consent).state().rule_at(capture);
         let mut drafts = Vec::new();
         if let Some(refused) = refused {
-            let mut left = lacking.seen.chunks(SEEN_MAX);
             let mut tombstone = Tombstone {
                 capture,
                 rule,
@@ -138,15 +149,8 @@ impl Inner {
                 ids: Vec::new(),
                 numbers: Vec::new(),
             };
-            loop {
-                let seen = left.next();
-                tombstone.say(seen.unwrap_or_default());
-                drafts.push(self.seal_tombstone(refused, &tombstone)?);
-                if seen.is_none() || left.len() == 0 {
-                    break;
-                }
-                tombstone.lacking = Vec::new();
-            }
+            tombstone.say(&lacking.seen);
+            drafts.push(self.seal_tombstone(refused, &tombstone)?);
         }
         if !lacking.kept.is_empty() {
             let kept = Tombstone {
@@ -159,6 +163,21 @@ impl Inner {
             drafts.push(self.act_draft(ActCode::ConsentDecided, &json!(Kept { kept }))?);
         }
         Ok(drafts)
+    }
+
+    /// What came and is not kept, to be said before the destruction: then it is remembered no longer. It is an act and no
+    /// destruction, for the capture is not written out yet.
+    pub fn came_without_consent(&self, row: &CaptureRow, lacking: &mut Lacking) -> Result<Draft, VaultError> {
+        let (_, rule) = locked(&self.consent).state().rule_at(row.position);
+        let mut came = Tombstone {
+            capture: row.position,
+            rule,
+            lacking: Vec::new(),
+            ids: Vec::new(),
+            numbers: Vec::new(),
+        };
+        came.say(&std::mem::take(&mut lacking.seen));
+        self.act_draft(ActCode::ConsentDecided, &json!(Came { came }))
     }
 
     fn seal_tombstone(&self, refused: KeyId, tombstone: &Tombstone) -> Result<Draft, VaultError> {
@@ -189,6 +208,16 @@ impl Tombstone {
         };
         self.numbers = seen.iter().filter_map(number).collect();
     }
+
+    fn seen(&self) -> (Vec<Digest>, Vec<SeenNumber>) {
+        let number = |number: &Number| SeenNumber {
+            stream: number.stream.0,
+            seq: number.seq,
+            at: number.at,
+        };
+        let ids = self.ids.iter().map(|id| id.0).collect();
+        (ids, self.numbers.iter().map(number).collect())
+    }
 }
 
 /// For the follower: takes in a destruction for want of consent.
@@ -210,26 +239,25 @@ pub(crate) fn note_tombstone(
             "its body is not readable",
         ));
     };
-    let ids: Vec<Digest> = tombstone.ids.iter().map(|id| id.0).collect();
-    let number = |number: &Number| SeenNumber {
-        stream: number.stream.0,
-        seq: number.seq,
-        at: number.at,
-    };
-    let numbers: Vec<SeenNumber> = tombstone.numbers.iter().map(number).collect();
+    let (ids, numbers) = tombstone.seen();
     let source = tombstone.capture;
     catalogue.note_lacked(at, source, &lacked(tombstone.lacking), false)?;
-    catalogue.note_refused(&gone.keys, at, source, (&ids, &numbers))?;
+    catalogue.note_refused(&gone.keys, at)?;
+    catalogue.note_came(source, &ids, &numbers)?;
     let epoch = catalogue.capture(source)?.map_or(0, |row| row.epoch);
     inner.refused_epoch.fetch_max(epoch, Ordering::SeqCst);
     Ok(())
 }
 
-/// For the follower: takes in an act about what is kept without consent; any other about consent is none of this.
+/// For the follower: takes in an act about what came or is kept without consent; any other about consent is none of this.
 ///
 /// # Errors
 /// [`StoreError::Catalogue`].
-pub fn note_kept(catalogue: &mut Catalogue, at: Position, plain: &[u8]) -> Result<(), StoreError> {
+pub fn note_said(catalogue: &mut Catalogue, at: Position, plain: &[u8]) -> Result<(), StoreError> {
+    if let Ok(Came { came }) = serde_json::from_slice::<Came>(plain) {
+        let (ids, numbers) = came.seen();
+        return catalogue.note_came(came.capture, &ids, &numbers);
+    }
     let Ok(Kept { kept }) = serde_json::from_slice::<Kept>(plain) else {
         return Ok(());
     };
