@@ -342,19 +342,21 @@ fn when(record: &Value) -> String {
     time.unwrap_or("-").to_owned()
 }
 
-/// What sort of message, event or problem it is.
-/// Why it was not kept, where that was for want of consent.
+/// Why it was not kept, where that was for want of consent. Of several records in one delivery it is not written down which was
+/// for what reason.
 fn lacked(erased: &Value) -> String {
     let because: Vec<&str> = rows(erased, "without_consent")
         .iter()
         .filter_map(Value::as_str)
         .collect();
-    match because.is_empty() {
-        true => String::new(),
-        false => format!(", for want of consent ({})", because.join(", ")),
+    match because.as_slice() {
+        [] => String::new(),
+        [one] => format!(", for want of consent ({one})"),
+        more => format!(", for want of consent (in this delivery: {})", more.join(", ")),
     }
 }
 
+/// What sort of message, event or problem it is.
 fn what(record: &Value) -> Option<&str> {
     let names = ["content", "event", "code"];
     names.iter().find_map(|name| record.get(name)?.as_str())

@@ -61,7 +61,8 @@ impl Inner {
         }))
     }
 
-    /// Why it was not kept, where one of these destructions was for want of consent; empty otherwise.
+    /// Why what was refused of its delivery was not kept, where one of these destructions was for want of consent; empty
+    /// otherwise. Which record was refused for which of several reasons is not written down.
     fn lacked_at(&self, by: &[Position], source: Position) -> Result<Vec<String>, VaultError> {
         let of_consent = |at: &Position| {
             let entry = self.must_entry(*at)?;

@@ -385,7 +385,7 @@ impl Inner {
             "id": row.id.to_string(),
             "state": if record.is_some() { "readable" } else { "erased" },
             "record": record,
-            "kept_without_consent": locked(&self.reader).lacked_by(row.id.capture, true)?,
+            "kept_without_consent_in_this_delivery": locked(&self.reader).lacked_by(row.id.capture, true)?,
             "repeats_earlier_capture": row.repeats,
             "pointing_at_it": events,
             "files": files,

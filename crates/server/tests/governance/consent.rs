@@ -334,7 +334,10 @@ fn what_a_hold_or_a_legal_minimum_covers_is_kept_without_consent_and_counted() {
             (&json!(1), &json!(2))
         );
         let shown = vault.show(id(kept, 0), "test").unwrap();
-        assert_eq!(shown["kept_without_consent"], json!(["custodian-not-asked"]));
+        assert_eq!(
+            shown["kept_without_consent_in_this_delivery"],
+            json!(["custodian-not-asked"])
+        );
         assert_eq!(vault.capture_status().unwrap()["without_consent"], said);
         vault.rebuild().unwrap();
     }
