@@ -42,6 +42,8 @@ pub struct Refused {
     pub kept: bool,
     /// Intake epoch.
     pub epoch: u32,
+    /// A wrap of the capture still opens it, whatever became of its epoch's key.
+    pub is_wrapped: bool,
     /// How many records.
     pub records: u64,
 }
@@ -81,11 +83,7 @@ impl Catalogue {
     ///
     /// # Errors
     /// [`StoreError::Catalogue`].
-    pub fn note_refused(
-        &mut self,
-        keys: &[KeyId],
-        entry: Position,
-    ) -> Result<(), StoreError> {
+    pub fn note_refused(&mut self, keys: &[KeyId], entry: Position) -> Result<(), StoreError> {
         self.note_gone(keys, entry)
     }
 
@@ -118,9 +116,12 @@ impl Catalogue {
     /// [`StoreError::Catalogue`].
     pub fn refused(&self) -> Result<Vec<Refused>, StoreError> {
         let mut statement = self.db.prepare_cached(
-            "SELECT connection, custodian, because, kept, epoch, SUM(records) FROM without_consent
-             GROUP BY connection, custodian, because, kept, epoch
-             ORDER BY connection, custodian, because, kept, epoch",
+            "SELECT connection, custodian, because, kept, epoch, SUM(records), wrapped FROM
+                (SELECT connection, custodian, because, kept, epoch, records, EXISTS
+                    (SELECT 1 FROM wrap WHERE wrap.source = without_consent.source AND wrap.dead = 0) AS wrapped
+                 FROM without_consent)
+             GROUP BY connection, custodian, because, kept, epoch, wrapped
+             ORDER BY connection, custodian, because, kept, epoch, wrapped",
         )?;
         let found = statement
             .query_map([], |row| {
@@ -131,6 +132,7 @@ impl Catalogue {
                     kept: row.get::<_, i64>(3)? != 0,
                     epoch: row.get(4)?,
                     records: u64::try_from(row.get::<_, i64>(5)?).unwrap_or(0),
+                    is_wrapped: row.get::<_, i64>(6)? != 0,
                 })
             })?
             .collect::<Result<_, _>>()?;
@@ -194,5 +196,60 @@ impl Catalogue {
                 Ok((row, connection))
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rows::{CaptureRow, CaptureState};
+    use super::*;
+
+    #[test]
+    fn what_was_refused_counts_as_wrapped_until_each_wrap_of_its_capture_has_lost_a_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut catalogue, _) = Catalogue::open(&folder.path().join("catalogue.sqlite")).unwrap();
+        let at = Position(7);
+        let row = CaptureRow {
+            position: at,
+            capture_id: [7; 16],
+            connection: "archive".to_owned(),
+            connector: "wecom-archive".to_owned(),
+            connector_version: 1,
+            received_at: Timestamp::from_seconds(1),
+            verdict: 1,
+            epoch: 3,
+            chunks: 1,
+            size_bytes: 10,
+            last_position: at,
+            state: CaptureState::Complete,
+            cause: None,
+            file: 0,
+            file_state: 0,
+            closed: false,
+            locked_until: None,
+        };
+        catalogue.note_chunk(&row, 0, true, at).unwrap();
+        let lacked = Lacked {
+            custodian: String::new(),
+            because: "counterparty-disagreed".to_owned(),
+            records: 1,
+        };
+        catalogue.note_lacked(Position(11), at, &[lacked], false).unwrap();
+        let wrapped = |catalogue: &Catalogue| {
+            let refused = catalogue.refused().unwrap();
+            assert_eq!(refused.len(), 1);
+            refused[0].is_wrapped
+        };
+        assert!(!wrapped(&catalogue));
+        let [standing_in, next, period] = [1, 2, 3].map(|n| KeyId([n; 16]));
+        catalogue
+            .note_wrap(at, Position(8), &[standing_in, period])
+            .unwrap();
+        assert!(wrapped(&catalogue));
+        catalogue.note_wrap(at, Position(9), &[next, period]).unwrap();
+        catalogue.note_refused(&[standing_in], Position(12)).unwrap();
+        assert!(wrapped(&catalogue), "the next secret that stands in opens it");
+        catalogue.note_refused(&[next], Position(13)).unwrap();
+        assert!(!wrapped(&catalogue));
     }
 }
