@@ -35,8 +35,7 @@ impl Gather<'_> {
     pub fn finish(self) -> Gathered {
         let mut gathered = self.gathered;
         for (ordinal, record) in (0..).zip(gathered.records.iter_mut().take(self.asked_early)) {
-            self.reading
-                .ask_again(ordinal, &record.json, &mut record.facts);
+            self.reading.ask_again(ordinal, &record.json, &mut record.facts);
         }
         let mut met = Met::default();
         gathered
