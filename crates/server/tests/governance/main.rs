@@ -5,6 +5,7 @@ mod archive;
 mod beyond_reach;
 mod certificates;
 mod consent;
+mod consent_refused;
 mod consent_spares;
 mod destruction;
 mod holds;
