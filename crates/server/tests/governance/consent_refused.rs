@@ -4,7 +4,7 @@ use govern::consent::{Required, Unknown};
 use model::entry::{Header, Kind, Origin};
 use model::{KeyId, Position};
 use seal::Key;
-use seal::bundle::{Sink, VerifyOptions, verify};
+use seal::bundle::{VerifyOptions, verify};
 use seal::envelope::{Purpose, stream_head};
 use seal::keyring::SecretKind;
 use seal::part::{PartBuilder, Place as ItemPlace};
