@@ -22,7 +22,7 @@ use crate::consent::{CANARY, Opened, consented, enrol, entries, record, require,
 use crate::instance::*;
 
 #[test]
-fn an_export_of_everything_opens_no_capture_of_which_it_is_not_decided_yet_what_may_be_kept() {
+fn exports_made_while_refused_messages_come_open_none_of_them() {
     let place = Place::new();
     let vault = place.create();
     enrol(&vault, "Eve", "+1 555 000 1111");
